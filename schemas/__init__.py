@@ -1,0 +1,1 @@
+"""Everything that crosses a process: keys, records, topics, the codec. Imports nothing of ours."""

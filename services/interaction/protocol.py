@@ -1,0 +1,86 @@
+"""What the interaction service asks of a model: open a session, step a batch by one tick, prefill from the log, close.
+
+Bring your own model by implementing ``InteractionModel``. No torch here: arrays cross as numpy. A model is
+deterministic: an output is a pure function of the session's seed, its inputs and its own former outputs; neither the
+neighbours in a batch nor the batch's size change a bit. Everything that a step may depend on is in ``StepInput``
+or was fed before, so the log alone rebuilds a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.records import Floor, UserActivity
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """One session's micro-turn.
+
+    ``embeddings`` is float16 ``[n_tokens, d]`` and ``kinds`` uint8 ``[n_tokens]`` (``TokenKind``), as encoded.
+    ``pending_word`` is the next unsaid word of the background result that waits ("" when none) and ``pending_left``
+    how many wait, itself included; ``delegated`` says that a background task is running without a result yet.
+    """
+
+    session_id: str
+    tick: int
+    embeddings: npt.NDArray[np.float16]
+    kinds: npt.NDArray[np.uint8]
+    gap_ms: int = 0
+    pending_word: str = ""
+    pending_left: int = 0
+    delegated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """One micro-turn's decision.
+
+    ``text`` is the delta to say now (with its leading space where one belongs); ``say_pending`` asks the worker to
+    say the next pending word instead (the pointer); ``drop_pending`` gives the rest of the result up. ``tokens`` are
+    the raw ids that determine the step's effect on later steps: ``prefill`` is given them back.
+    """
+
+    floor: Floor
+    user: UserActivity
+    tokens: tuple[int, ...]
+    text: str = ""
+    user_text: str = ""
+    say_pending: bool = False
+    drop_pending: bool = False
+    delegate: bool = False
+    cancel: bool = False
+    audio: bytes | None = None
+
+
+class InteractionModel(Protocol):
+    """A model that a worker serves. All methods are called from one thread, off the event loop."""
+
+    name: str
+    """Name and version, e.g. ``nano-0.1.0+3fa2c1``; stamped on every turn."""
+    encoder_version: str
+    """The only encoder whose embeddings it understands; "" accepts any."""
+    d: int
+    """Width of the embeddings; 0 accepts any."""
+    context_ticks: int
+    """How many former ticks can influence a step: what a restore must read back to be exact."""
+    capacity: int
+    """How many sessions may be open at once."""
+
+    def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
+        """Begin a session whose next step is ``first_tick``. Raises ``ValueError`` when open, or at capacity."""
+
+    def step(self, batch: Sequence[StepInput]) -> list[StepOutput]:
+        """One tick for each session of ``batch`` (distinct sessions), in order. Raises ``KeyError`` if not open."""
+
+    def prefill(self, inputs: Sequence[StepInput], outputs: Sequence[tuple[int, ...]]) -> None:
+        """Rebuild one session's state: consecutive ticks with the recorded ``StepOutput.tokens`` fed back, nothing
+        sampled. Afterwards the state is bit for bit that of a worker that had stepped through them."""
+
+    def close(self, session_id: str) -> None:
+        """Forget a session; unknown ids are ignored."""
