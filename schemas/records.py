@@ -157,13 +157,28 @@ class TurnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any] = {}
 
 
+class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A background task that is not settled yet, as it stands after a tick.
+
+    ``result_offset`` is the offset of its last result record, -1 while it runs; ``words_said`` of that result have
+    been spoken.
+    """
+
+    task_id: str
+    started_ms: int
+    result_offset: int = -1
+    words_said: int = 0
+
+
 class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     """The model's output of one micro-turn: 4800 samples of PCM16 24 kHz mono or none, text, floor, events.
 
-    ``text`` and ``user_text`` are deltas (words said, words heard). ``tokens`` are the raw output ids that the model
-    is fed with on restore. ``epoch`` fences zombies; ``input_offset`` is the encoder record that was consumed;
-    ``results_offset`` is one past the last background result applied before this step: with both, a replay sees
-    exactly what this step saw.
+    ``text`` and ``user_text`` are deltas (words said, words heard), ``typed`` what the user typed in this tick.
+    ``tokens`` are the raw output ids that the model is fed with on restore; ``tasks`` the unsettled background tasks
+    after this tick: with both, the turns alone rebuild a session. ``epoch`` fences zombies; ``input_offset`` is the
+    encoder record that was consumed; ``results_offset`` is one past the last background result applied before this
+    step, so that a replay sees exactly what this step saw. ``prefilled`` marks a tick that a late worker took in
+    without being asked for an answer.
     """
 
     v: int = 1
@@ -175,10 +190,13 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     input_offset: int
     results_offset: int = 0
     tokens: list[int] = []
+    tasks: list[TaskState] = []
     audio: bytes | None = None
     text: str = ""
     user_text: str = ""
+    typed: str = ""
     events: list[TurnEvent] = []
+    prefilled: bool = False
     final: bool = False
 
 

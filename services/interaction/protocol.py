@@ -71,6 +71,9 @@ class InteractionModel(Protocol):
     """How many former ticks can influence a step: what a restore must read back to be exact."""
     capacity: int
     """How many sessions may be open at once."""
+    quiet_tokens: tuple[int, ...]
+    """``StepOutput.tokens`` of a tick in which nothing is said or done: what an overloaded worker feeds back for
+    ticks that it takes in without asking for an answer."""
 
     def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
         """Begin a session whose next step is ``first_tick``. Raises ``ValueError`` when open, or at capacity."""
