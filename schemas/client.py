@@ -23,7 +23,10 @@ MAX_MESSAGE_BYTES = 524_288
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
-    """Opens a session. ``pace='file'`` lets the audio set the pace; ``session_id`` + ``last_tick`` resume one."""
+    """Opens a session. ``pace='file'`` lets the audio set the pace.
+
+    ``session_id`` with the ``resume_token`` of its welcome and ``last_tick``, the last turn received, resumes one.
+    """
 
     v: int = PROTOCOL_VERSION
     rate_hz: int = 16_000
@@ -31,6 +34,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     pace: str = "realtime"  # realtime | file
     token: str = ""
     session_id: str = ""
+    resume_token: str = ""
     last_tick: int = -1
 
 
@@ -65,7 +69,7 @@ ClientMessage = Hello | Audio | Picture | Text | Event | Bye
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
-    """``start_ms`` is the nominal begin of tick 0 (epoch ms, multiple of 200)."""
+    """``start_ms`` is the nominal begin of tick 0 (epoch ms, multiple of 200). ``resume_token`` is a secret."""
 
     v: int = PROTOCOL_VERSION
     session_id: str
@@ -74,6 +78,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     input_rate_hz: int
     output_rate_hz: int
     resumed: bool = False
+    resume_token: str = ""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="turn"):

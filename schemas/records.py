@@ -44,10 +44,15 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class SessionStarted(Keyed, frozen=True, kw_only=True, tag="SessionStarted"):
-    """Tick 0 of the session begins at ``timestamp_ms``."""
+    """Tick 0 of the session begins at ``timestamp_ms``.
+
+    Frame borders are multiples of 200 ms for everybody; this session's frames are cut ``phase_ms`` after their nominal
+    end, so that sessions do not all come at once. Latencies are counted from there.
+    """
 
     v: int = 1
     capture_id: str
+    phase_ms: Count = 0
     config: SessionConfig = SessionConfig()
 
 
