@@ -1,0 +1,358 @@
+"""The loop that every service runs: receive a batch, decode, handle, send, commit what is done.
+
+Delivery is at least once. An input is *done* when the handler has returned, everything that it sent because of it is
+acknowledged, and it isn't deferred (see ``shared.log.offsets``). Commits trail behind what is done by up to
+``commit_interval_s``; after a crash or a rebalance the inputs since then are given again, and identity makes that
+harmless. Acknowledgements are not waited for between batches.
+
+Errors take one of three roads. A record that doesn't decode, that the handler refuses, or whose answer is too large
+goes to ``dead.letters``. ``LogUnavailable`` is retried a bounded number of times. Anything else ends ``run`` with
+that error and without a commit: the process should die and be restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from schemas.codec import UndecodableRecord, decode
+from schemas.records import DeadLetter
+from schemas.topics import DEAD_LETTERS, MAX_RECORD_BYTES, Topic
+from shared.clock import Clock
+from shared.log.api import CommitRejected, Consumer, Log, LogRecord, Producer, RecordTooLarge, TopicPartition
+from shared.log.loop_metrics import LoopMetrics, NoLoopMetrics
+from shared.log.offsets import OffsetTracker
+from shared.log.retry import Backoff, retrying
+from shared.log.sending import Incoming, Outgoing, Sender
+from shared.logging import get_logger
+
+__all__ = ["ConsumeLoop", "Handler", "Incoming", "InvalidRecord", "LoopSettings", "Outgoing", "Sender"]
+
+T = TypeVar("T")
+_log = get_logger(__name__)
+_DEAD_LETTER_OVERHEAD_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InvalidRecord:
+    """A handler's verdict that an input can't be handled: it goes to ``dead.letters``, the rest of the batch on."""
+
+    source: Incoming
+    reason: str
+
+
+class Handler(Protocol):
+    """One service's work. Never called concurrently; must not block the event loop."""
+
+    async def handle(self, batch: Sequence[Incoming]) -> Iterable[Outgoing | InvalidRecord]:
+        """Take everything that one read gave, in order per partition; return what to send, in order."""
+
+    async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
+        """These are ours from now on, before their first record: restore state, seek if need be."""
+
+    async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """These are about to go: end deferred work on them. What is done then is committed; the rest is given again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """``service`` names the process in dead letters and client ids; ``instance_id`` makes it a static member.
+
+    ``window``: unacknowledged records before sending waits. ``max_deferred``: open deferred inputs per partition
+    before that partition is paused.
+    """
+
+    service: str
+    topics: tuple[Topic, ...]
+    group: str | None = None
+    instance_id: str | None = None
+    from_beginning: bool = True
+    max_records: int = 500
+    poll_timeout_ms: int = 200
+    commit_interval_s: float = 0.5
+    window: int = 2_000
+    max_deferred: int = 64
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class ConsumeLoop:
+    """Runs one handler over one consumer and one producer until ``stop``."""
+
+    def __init__(
+        self,
+        log: Log,
+        handler: Handler,
+        settings: LoopSettings,
+        *,
+        clock: Clock,
+        metrics: LoopMetrics | None = None,
+        assignment: Mapping[TopicPartition, int | None] | None = None,
+    ) -> None:
+        """``assignment`` (without a group only): the partitions to follow, each from an offset or, if None, the end."""
+        if (settings.group is None) == (assignment is None):
+            raise ValueError("a consume loop needs either a group or an assignment")
+        self._log = log
+        self._handler = handler
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics or NoLoopMetrics()
+        self._assignment = assignment
+        self._topics = {topic.name: topic for topic in settings.topics}
+        self._trackers: dict[TopicPartition, OffsetTracker] = {}
+        self._deferred: set[Incoming] = set()
+        self._deferred_per: Counter[TopicPartition] = Counter()
+        self._turn = asyncio.Lock()  # held while a batch is handled or partitions change hands
+        self._commit_turn = asyncio.Lock()
+        self._consumer: Consumer | None = None
+        self._sender: Sender | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.started = asyncio.Event()
+        """Set once consumer and producer are connected."""
+
+    # --- life
+
+    async def run(self) -> None:
+        """Run until ``stop``; then finish what is in flight, commit and leave. Raises what can't be handled."""
+        settings = self._settings
+        producer = await self._retrying(lambda: self._log.producer(settings.service))
+        try:
+            await self._run_with(producer)
+        finally:
+            if self._consumer is not None:
+                await self._consumer.close()
+            await producer.close()
+
+    def stop(self) -> None:
+        """Ask ``run`` to end gracefully; returns at once."""
+        self._stopping = True
+        if self._polling is not None:
+            self._polling.cancel()  # only ever while it waits for records: nothing has been taken yet
+
+    async def _run_with(self, producer: Producer) -> None:
+        settings = self._settings
+        sender = self._sender = Sender(
+            self._log,
+            producer,
+            clock=self._clock,
+            window=settings.window,
+            backoff=settings.backoff,
+            metrics=self._metrics,
+        )
+        tasks = [asyncio.create_task(sender.run())]
+        try:
+            self._consumer = await self._retrying(self._connect)
+            if self._assignment is not None:
+                self._consumer.assign(self._assignment)
+                await self._assigned(frozenset(self._assignment))
+            self.started.set()
+            tasks += [asyncio.create_task(self._consume()), asyncio.create_task(self._commit_regularly())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:  # a failed send first: it may have failed the consumer too
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _connect(self) -> Consumer:
+        settings = self._settings
+        return await self._log.consumer(
+            () if settings.group is None else tuple(self._topics),
+            client_id=settings.service,
+            group=settings.group,
+            instance_id=settings.instance_id,
+            from_beginning=settings.from_beginning,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+        )
+
+    # --- receive, decode, handle, send
+
+    async def _consume(self) -> None:
+        while not self._stopping:
+            received = await self._receive()
+            if received:
+                # Without a wait since the read, so no partition can have changed hands in between.
+                async with self._turn:
+                    await self._process(received)
+        await self._revoked(frozenset(self._trackers))
+
+    async def _receive(self) -> dict[TopicPartition, list[LogRecord]]:
+        settings, consumer = self._settings, self._connected()
+        self._polling = asyncio.current_task()
+        try:
+            return await self._retrying(
+                lambda: consumer.get_batch(timeout_ms=settings.poll_timeout_ms, max_records=settings.max_records)
+            )
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return {}
+        finally:
+            self._polling = None
+
+    async def _process(self, received: Mapping[TopicPartition, Sequence[LogRecord]]) -> None:
+        staged: list[tuple[OffsetTracker, int]] = []
+        batch: list[Incoming] = []
+        for source, records in received.items():
+            tracker = self._trackers[source]
+            topic = self._topics[source.topic]
+            self._metrics.records_in(source.topic, len(records))
+            for record in records:
+                tracker.stage(record.offset)
+                staged.append((tracker, record.offset))
+                try:
+                    batch.append(Incoming(topic, record, decode(topic, record.value), tracker))
+                except UndecodableRecord as error:
+                    await self._bury(Incoming(topic, record, None, tracker), str(error))
+        if batch:
+            began = self._clock.monotonic()
+            outputs = await self._handler.handle(batch)
+            self._metrics.batch(len(batch), self._clock.monotonic() - began)
+            await self._send_all(outputs)
+        for tracker, offset in staged:
+            tracker.release(offset)
+        self._metrics.in_flight(self._sending().in_flight)
+
+    async def _send_all(self, outputs: Iterable[Outgoing | InvalidRecord]) -> None:
+        sender = self._sending()
+        for output in outputs:
+            if isinstance(output, InvalidRecord):
+                await self._bury(output.source, output.reason)
+                continue
+            try:
+                await sender.send(output)
+            except RecordTooLarge as error:
+                if output.source is None:
+                    raise
+                await self._bury(output.source, f"its answer is too large: {error}")
+
+    async def _bury(self, incoming: Incoming, reason: str) -> None:
+        """Send an input to ``dead.letters``; it is done when that is acknowledged."""
+        record, value = incoming.record, incoming.record.value
+        most = MAX_RECORD_BYTES - _DEAD_LETTER_OVERHEAD_BYTES - len(record.key or b"")
+        if value is not None and len(value) > most:
+            reason = f"{reason} (only the first {most} of {len(value)} bytes kept)"
+            value = value[:most]
+        now_ms = int(self._clock.wall_ms())
+        letter = DeadLetter(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            record_key=record.key,
+            value=value,
+            service=self._settings.service,
+            error=reason[:2_000],
+            failed_at_ms=now_ms,
+        )
+        key = f"{record.topic}:{record.partition}:{record.offset}".encode()
+        await self._sending().send(Outgoing(DEAD_LETTERS, letter, source=incoming, key=key, timestamp_ms=now_ms))
+        self._metrics.dead_letter(record.topic)
+        _log.warning("dead letter", topic=record.topic, partition=record.partition, offset=record.offset, error=reason)
+
+    # --- work that outlasts its batch
+
+    def defer(self, incoming: Incoming) -> None:
+        """From inside ``handle``: keep this input open until ``complete``; too many of them pause the partition."""
+        if incoming in self._deferred:
+            raise ValueError(f"deferred twice: {incoming.record.source} {incoming.record.offset}")
+        incoming.tracker.hold(incoming.record.offset)
+        self._deferred.add(incoming)
+        source = incoming.record.source
+        self._deferred_per[source] += 1
+        if self._deferred_per[source] == self._settings.max_deferred:
+            self._connected().pause([source])
+
+    async def emit(self, outputs: Sequence[Outgoing | InvalidRecord]) -> bool:
+        """Send from outside ``handle``. Outputs whose source has been taken away are dropped; False if any was."""
+        kept = [output for output in outputs if output.source is None or output.source.tracker.current]
+        await self._send_all(kept)
+        return len(kept) == len(outputs)
+
+    async def complete(self, incoming: Incoming, outputs: Sequence[Outgoing | InvalidRecord] = ()) -> bool:
+        """Send the last outputs of a deferred input and let it be committed.
+
+        False, and nothing is sent, when its partition has been taken away: its next owner is given it again.
+        """
+        if not incoming.tracker.current:
+            return False
+        await self._send_all(outputs)
+        if incoming in self._deferred:  # it may have gone while sending waited
+            self._deferred.discard(incoming)
+            incoming.tracker.release(incoming.record.offset)
+            source = incoming.record.source
+            self._deferred_per[source] -= 1
+            if self._deferred_per[source] == self._settings.max_deferred - 1:
+                self._connected().resume([source])
+        return True
+
+    # --- partitions come and go
+
+    async def _assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        async with self._turn:
+            for tp in partitions:
+                self._trackers[tp] = OffsetTracker()
+            await self._handler.assigned(partitions, self._connected())
+
+    async def _revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        async with self._turn:
+            ours = partitions & self._trackers.keys()
+            if not ours:
+                return
+            await self._handler.revoked(ours)
+            await self._sending().flush()
+            await self._commit()
+            for tp in ours:
+                self._trackers.pop(tp).current = False
+                self._deferred_per.pop(tp, None)
+            self._deferred = {incoming for incoming in self._deferred if incoming.tracker.current}
+
+    # --- commit
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.commit_interval_s)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        if self._settings.group is None:
+            return
+        async with self._commit_turn:
+            trackers = dict(self._trackers)
+            committable = {tp: tracker.committable() for tp, tracker in trackers.items()}
+            offsets = {tp: offset for tp, offset in committable.items() if offset is not None}
+            if not offsets:
+                return
+            consumer = self._connected()
+            try:
+                await self._retrying(lambda: consumer.commit(offsets))
+            except CommitRejected as error:
+                self._metrics.commit_rejected()
+                _log.warning("commit rejected", error=str(error))
+                return
+            for tp, offset in offsets.items():
+                trackers[tp].committed = offset
+
+    # --- small things
+
+    async def _retrying(self, operation: Callable[[], Awaitable[T]]) -> T:
+        def report(error: Exception) -> None:
+            self._metrics.retried()
+            _log.warning("retrying", error=str(error))
+
+        return await retrying(operation, clock=self._clock, backoff=self._settings.backoff, on_retry=report)
+
+    def _connected(self) -> Consumer:
+        if self._consumer is None:
+            raise RuntimeError("the consume loop is not running")
+        return self._consumer
+
+    def _sending(self) -> Sender:
+        if self._sender is None:
+            raise RuntimeError("the consume loop is not running")
+        return self._sender
