@@ -51,4 +51,4 @@ def configure(service: str, instance_id: str, *, log_format: str = "console", le
 
 def get_logger(name: str) -> Any:
     """A bound structlog logger; events are past-tense facts, ``logger.info("partition_restored", ticks=…)``."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
