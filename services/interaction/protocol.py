@@ -9,8 +9,8 @@ or was fed before, so the log alone rebuilds a session.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,8 @@ class StepOutput:
 
     ``text`` is the delta to say now (with its leading space where one belongs); ``say_pending`` asks the worker to
     say the next pending word instead (the pointer); ``drop_pending`` gives the rest of the result up. ``tokens`` are
-    the raw ids that determine the step's effect on later steps: ``prefill`` is given them back.
+    the raw ids that determine the step's effect on later steps: ``prefill`` is given them back. ``ui`` is an event
+    for the application.
     """
 
     floor: Floor
@@ -56,6 +57,7 @@ class StepOutput:
     delegate: bool = False
     cancel: bool = False
     audio: bytes | None = None
+    ui: dict[str, Any] = field(default_factory=dict)
 
 
 class InteractionModel(Protocol):

@@ -7,8 +7,14 @@ a turn and folds it in; the restore path folds in the recorded one.
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from schemas import records as r
 from schemas.ticks import FRAME_MS
@@ -71,10 +77,31 @@ class Session:
     transcript: deque[r.ContextEntry] = field(default_factory=lambda: deque(maxlen=TRANSCRIPT_ENTRIES))
     span: UserSpan = field(default_factory=UserSpan)
     config: r.SessionConfig = field(default_factory=r.SessionConfig)
+    epoch: int = 0
     epoch_seen: int = 0
+    result_seen: int = -1
     speaking: bool = False
 
+    @property
+    def seed(self) -> int:
+        """The client's seed, or one that follows from the session's id."""
+        return self.config.seed or zlib.crc32(self.session_id.encode())
+
     # --- before a step -----------------------------------------------------------------------------------------
+
+    def offer_result(self, offset: int, result: r.BackgroundResult) -> None:
+        """Remember a result that arrived; one that was read before, on restore, is ignored."""
+        if offset > self.result_seen:
+            self.result_seen = offset
+            self.results.append((offset, result))
+
+    def take_events(self, events: list[r.ClientEvent]) -> None:
+        """Take in the session's configuration, which travels in the frames so that its order is the log's."""
+        for event in events:
+            if event.name in ("session.started", "session.updated"):
+                # Capture has validated it; a foreign producer's nonsense must not end the worker.
+                with suppress(msgspec.ValidationError):
+                    self.config = msgspec.convert(event.data, r.SessionConfig)
 
     def take_results(self, before_offset: int | None = None) -> None:
         """Take in results that have arrived (on replay: only those that the recorded step had seen)."""
@@ -103,15 +130,17 @@ class Session:
         """The task whose result is to be said next."""
         return next((t for t in self.tasks if t.words), None)
 
-    def step_input(self, frame: r.EncodedFrame, embeddings: object, kinds: object) -> StepInput:
+    def step_input(
+        self, frame: r.EncodedFrame, embeddings: npt.NDArray[np.float16], kinds: npt.NDArray[np.uint8]
+    ) -> StepInput:
         """The model's input for ``frame``, given what has been taken in so far."""
         task = self.pending
         left = len(task.words) - task.words_said if task else 0
         return StepInput(
             session_id=self.session_id,
             tick=frame.tick,
-            embeddings=embeddings,  # type: ignore[arg-type]  # checked by the worker that made the array
-            kinds=kinds,  # type: ignore[arg-type]
+            embeddings=embeddings,
+            kinds=kinds,
             gap_ms=frame.gap_ms,
             pending_word=task.words[task.words_said] if task and left else "",
             pending_left=left,
@@ -121,7 +150,13 @@ class Session:
     # --- after a step ------------------------------------------------------------------------------------------
 
     def decide(
-        self, frame: r.EncodedFrame, output: StepOutput, *, model: str, epoch: int, input_offset: int
+        self,
+        frame: r.EncodedFrame,
+        output: StepOutput,
+        *,
+        model: str,
+        input_offset: int,
+        prefilled: bool = False,
     ) -> r.InteractionTurn:
         """Make the turn record of a step. Changes nothing: ``fold`` does."""
         tasks, events, text = self._after(frame, output)
@@ -132,7 +167,7 @@ class Session:
             floor=output.floor,
             user=output.user,
             model=model,
-            epoch=epoch,
+            epoch=self.epoch,
             input_offset=input_offset,
             results_offset=self.results_offset,
             tokens=list(output.tokens),
@@ -142,13 +177,12 @@ class Session:
             user_text=output.user_text,
             typed=frame.text,
             events=events,
+            prefilled=prefilled,
             final=frame.final,
         )
 
-    def _after(
-        self, frame: r.EncodedFrame, output: StepOutput
-    ) -> tuple[list[r.TaskState], list[r.TurnEvent], str]:
-        text, events = output.text, []
+    def _after(self, frame: r.EncodedFrame, output: StepOutput) -> tuple[list[r.TaskState], list[r.TurnEvent], str]:
+        text, events = output.text, [r.TurnEvent(name="ui", data=output.ui)] if output.ui else []
         states = {t.task_id: t.snapshot() for t in self.tasks}
         task = self.pending
         if output.cancel:

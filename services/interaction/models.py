@@ -1,0 +1,21 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+from services.interaction.echo import EchoModel
+from services.interaction.protocol import InteractionModel
+from services.interaction.settings import InteractionSettings
+
+
+def load_model(settings: InteractionSettings) -> InteractionModel:
+    """The model that the settings name; torch is imported only if it needs it.
+
+    Raises:
+        FileNotFoundError: no weights in ``model_dir``.
+        ValueError: weights, configuration and encoder do not belong together; the message names them.
+    """
+    if settings.model == "echo":
+        return EchoModel(audio=settings.echo_audio)
+    from services.interaction.nano.model import NanoModel
+
+    return NanoModel.load(settings.model_dir, capacity=settings.session_capacity, threads=settings.model_threads)

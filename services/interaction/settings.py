@@ -1,0 +1,20 @@
+"""Settings of the interaction service."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.settings import ServiceSettings
+
+
+class InteractionSettings(ServiceSettings):
+    """``MODEL`` chooses what answers: ``nano`` from ``MODEL_DIR``, or ``echo``, which is no model."""
+
+    model: Literal["nano", "echo"] = "nano"
+    echo_audio: bool = True
+    """Whether ``echo`` answers with a tone (9,600 bytes a tick)."""
+    model_threads: int = Field(default=1, ge=1, le=64)
+    session_capacity: int = Field(default=256, ge=1)
+    """Sessions whose state this worker holds at most; beyond it new ones are refused, visibly, turn by turn."""

@@ -1,0 +1,90 @@
+"""What every service's process does around its work: settings, logging, signals, readiness, a graceful end.
+
+A service is ``async def run(settings, log, clock, stop)`` in ``services/<name>/app.py``; ``main`` wires it to Kafka in
+a process of its own, the one-process stack calls it with a log in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from shared import logging, metrics
+from shared.clock import Clock, SystemClock
+from shared.log.api import Log
+from shared.log.loop import ConsumeLoop
+from shared.settings import ServiceSettings, load
+
+S = TypeVar("S", bound=ServiceSettings)
+Run = Callable[[S, Log, Clock, asyncio.Event], Awaitable[None]]
+
+
+def main(service: str, kind: type[S], run: Run[S]) -> None:
+    """Run a service until SIGTERM or SIGINT. Exit status 2 on wrong settings, 1 on a crash."""
+    import uvloop
+
+    settings = load(kind)
+    logging.configure(service, settings.instance_id, log_format=settings.log_format, level=settings.log_level)
+    uvloop.run(_main(settings, run))
+
+
+async def _main(settings: S, run: Run[S]) -> None:
+    from shared.log.kafka import KafkaLog
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log = KafkaLog(settings.kafka_bootstrap_servers, session_timeout_ms=settings.group_session_timeout_ms)
+    try:
+        await run(settings, log, SystemClock(), stop)
+    finally:
+        await log.close()
+
+
+@contextlib.asynccontextmanager
+async def readiness(settings: ServiceSettings) -> AsyncIterator[metrics.Health]:
+    """Serve metrics and health while the body runs (nothing when ``metrics_port`` is 0)."""
+    health = metrics.Health()
+    close = (
+        await metrics.serve_metrics(settings.metrics_host, settings.metrics_port, health)
+        if settings.metrics_port
+        else None
+    )
+    try:
+        yield health
+    finally:
+        health.set_unready("stopping")
+        if close is not None:
+            close()
+
+
+async def follow(
+    loop: ConsumeLoop, stop: asyncio.Event, health: metrics.Health, *beside: Coroutine[Any, Any, None]
+) -> None:
+    """Run a consume loop, and what has to run beside it, until ``stop``. Any of them failing ends all of them."""
+    main_task = asyncio.create_task(loop.run())
+    tasks = [main_task, *(asyncio.create_task(one) for one in beside)]
+    stopping = asyncio.create_task(stop.wait())
+    ready = asyncio.create_task(_announce(loop, health))
+    try:
+        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()  # a crash, or the end of something that should not end
+        stop.set()
+        loop.stop()
+        await asyncio.gather(*tasks)
+    finally:
+        stop.set()
+        for task in (*tasks, stopping, ready):
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, ready, return_exceptions=True)
+
+
+async def _announce(loop: ConsumeLoop, health: metrics.Health) -> None:
+    await loop.started.wait()
+    health.set_ready()
