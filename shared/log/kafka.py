@@ -1,0 +1,112 @@
+"""The log on Apache Kafka. Nothing outside ``shared/log`` imports aiokafka."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.topics import MAX_RECORD_BYTES, TOPICS
+from shared.clock import Clock, SystemClock
+from shared.log.api import LogError, LogUnavailable, RebalanceCallback
+from shared.log.kafka_consumer import KafkaConsumer
+from shared.log.kafka_producer import KafkaProducer
+from shared.log.kafka_settings import ENVELOPE_BYTES, KafkaSettings, translate, translated
+
+
+class KafkaLog:
+    """See ``shared.log.api.Log``. Constructing it connects to nothing."""
+
+    def __init__(self, settings: KafkaSettings, *, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._admin: Any = None
+        self._partitions: dict[str, int] = {}
+
+    async def create_topics(self, partitions: int) -> None:
+        for topic in TOPICS.values():
+            config = {"cleanup.policy": topic.cleanup, "retention.ms": str(topic.retention_ms), **topic.config}
+            await self.create_topic(topic.name, partitions if topic.aligned else 1, config)
+
+    async def create_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
+        """Create one topic. Raises ``LogError`` when it exists with another partition count."""
+        replicas = self._settings.replication_factor
+        limits = {"max.message.bytes": str(MAX_RECORD_BYTES + ENVELOPE_BYTES)}
+        if replicas >= 3:
+            limits["min.insync.replicas"] = "2"
+        topic = NewTopic(name, partitions, replicas, topic_configs={**limits, **(config or {})})
+        admin = await self._connect()
+        with translated():
+            response = await admin.create_topics([topic])
+        for _, code, *message in response.topic_errors:
+            if code == errors.TopicAlreadyExistsError.errno:
+                existing = await self.partitions(name)
+                if existing != partitions:
+                    raise LogError(f"topic {name} has {existing} partitions, not {partitions}")
+            elif code:
+                error = translate(errors.for_code(code)(*message))
+                raise type(error)(f"topic {name}: {error}")
+
+    async def partitions(self, topic: str) -> int:
+        if topic not in self._partitions:
+            admin = await self._connect()
+            with translated():
+                (described,) = await admin.describe_topics([topic])
+            code = described["error_code"]
+            if code == errors.UnknownTopicOrPartitionError.errno:
+                raise LogError(f"topic {topic} does not exist")
+            if code:
+                raise translate(errors.for_code(code)(topic))
+            self._partitions[topic] = len(described["partitions"])
+        return self._partitions[topic]
+
+    async def producer(self, client_id: str) -> KafkaProducer:
+        producer = KafkaProducer(self._settings, client_id, self._clock)
+        await producer.start()
+        return producer
+
+    async def consumer(
+        self,
+        topics: Sequence[str] = (),
+        *,
+        client_id: str,
+        group: str | None = None,
+        instance_id: str | None = None,
+        from_beginning: bool = True,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> KafkaConsumer:
+        for topic in topics:
+            await self.partitions(topic)
+        consumer = KafkaConsumer(
+            self._settings,
+            client_id=client_id,
+            group=group,
+            instance_id=instance_id,
+            from_beginning=from_beginning,
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+        )
+        await consumer.start(topics)
+        return consumer
+
+    async def close(self) -> None:
+        if self._admin is not None:
+            await self._admin.close()
+            self._admin = None
+
+    async def _connect(self) -> Any:
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(
+                bootstrap_servers=self._settings.bootstrap_servers,
+                request_timeout_ms=self._settings.request_timeout_ms,
+            )
+            try:
+                await admin.start()
+            except (errors.KafkaError, TimeoutError) as error:
+                await admin.close()
+                raise LogUnavailable(f"{self._settings.bootstrap_servers}: {error}") from error
+            self._admin = admin
+        return self._admin
