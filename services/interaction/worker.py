@@ -46,6 +46,7 @@ class Seat:
     order: TickOrder[tuple[Incoming, r.EncodedFrame]]
     ahead: dict[int, r.InteractionTurn] = field(default_factory=dict)
     least_lag_ms: float = float("inf")
+    late: bool = False
     last_seen: float = 0.0
 
 
@@ -92,7 +93,7 @@ class InteractionWorker:
 
     async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Nothing to save: what was handled is committed by the loop, the rest is in the log."""
-        logger.info("partitions_revoked", partitions=sorted(p.partition for p in partitions))
+        logger.info("partitions_revoked", partitions=sorted({p.partition for p in partitions}))
 
     def _forget_partition(self, partition: int) -> None:
         self._next_offset.pop(partition, None)
@@ -191,10 +192,12 @@ class InteractionWorker:
         queue = queues.setdefault(frame.session_id, deque())
         for tick, arrival in pushed.ready:
             source, ready = arrival or (item, self._stand_in(frame, tick))
+            if queue and queue[-1].recorded is None and seat.late:
+                queue[-1].skip = True  # a newer one is there: that one is answered
+            seat.late = self._late(seat, ready)
             queue.append(Work(seat.session, ready, source.record.offset, recorded=seat.ahead.pop(tick, None)))
             sources[frame.session_id, tick] = source
         seat.last_seen = self._clock.monotonic()
-        self._catch_up(seat, queue)
 
     def _stand_in(self, frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
         """A tick that never came: nothing was heard. The encoder fills gaps, so this is for foreign producers."""
@@ -211,13 +214,15 @@ class InteractionWorker:
             final=False,
         )
 
-    def _catch_up(self, seat: Seat, queue: deque[Work]) -> None:
-        """Mark ticks of a late, live session to be taken in without an answer; the newest is always answered."""
-        now_ms = self._clock.wall_ms()
-        for work in queue:
-            lag_ms = now_ms - work.frame.timestamp_ms
-            seat.least_lag_ms = min(seat.least_lag_ms, lag_ms)
-            work.skip = lag_ms - seat.least_lag_ms > CATCH_UP_MS and work is not queue[-1]
+    def _late(self, seat: Seat, frame: r.EncodedFrame) -> bool:
+        """Whether a live session runs late, against the least lag it ever had.
+
+        So a recording that is paced faster than time, or replayed years later, is never late.
+        """
+        lag_ms = self._clock.wall_ms() - frame.timestamp_ms
+        late = lag_ms - seat.least_lag_ms > CATCH_UP_MS
+        seat.least_lag_ms = min(seat.least_lag_ms, lag_ms)
+        return late
 
     def _process(self, done: Done, sources: dict[tuple[str, int], Incoming]) -> list[Outgoing]:
         turn = done.turn
