@@ -1,0 +1,1 @@
+"""nano: the shipped interaction model, the real architecture at small size."""

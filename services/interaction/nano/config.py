@@ -1,0 +1,54 @@
+"""Sizes, vocabularies and versions of a nano model, as stored in ``config.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+NONE, COPY = 0, 1  # ids of the text vocabulary: say nothing, say the next pending word
+FLOORS = ("hold", "take", "backchannel", "yield")
+USERS = ("silent", "speaking", "ended")
+EVENTS = ("none", "delegate", "cancel", "drop")
+TICK_TOKENS = 6  # 4 audio, 1 video, 1 output
+AUDIO_TOKENS = 4
+CONV_TAPS = 4
+PERIODS_TICKS = (5, 15, 50, 150)
+WORD_BUCKETS = 512
+LEFT_STEPS = (0, 1, 2, 4, 8)  # pending words: 0, 1, 2–3, 4–7, 8 and more
+MAX_SINCE = 15
+
+
+@dataclass(frozen=True, slots=True)
+class NanoConfig:
+    """``windows`` are the layers' attention windows in ticks, the current one included."""
+
+    d: int
+    heads: int
+    head_width: int
+    windows: tuple[int, ...]
+    dense_width: int
+    moe_from_layer: int
+    experts: int
+    expert_width: int
+    shared_width: int
+    top_k: int
+    text_words: tuple[str, ...]
+    heard_words: tuple[str, ...]
+    name: str = "nano"
+    release: str = "0.1.0"
+    encoder_version: str = ""
+    backbone_version: str = ""
+
+    @property
+    def context_ticks(self) -> int:
+        """How many former ticks can influence a step: each layer's window and, at audio tokens, its convolution."""
+        return sum(window - 1 + 1 for window in self.windows)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> NanoConfig:
+        raw = json.loads(path.read_text())
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})

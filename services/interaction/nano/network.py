@@ -1,0 +1,304 @@
+"""The backbone: a causal transformer over ticks of six tokens, with a mixture of experts and heads at the output token.
+
+One ``forward`` trains over whole sessions and steps through live ones. It computes in one of two ways: *dense* (rows
+of all sessions folded into one product, for training) or *per tick* (every product is a batch of products of one
+tick's shape). Only the latter gives a session the same bits whoever else is in the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from services.interaction.nano.config import (
+    AUDIO_TOKENS,
+    CONV_TAPS,
+    EVENTS,
+    FLOORS,
+    LEFT_STEPS,
+    MAX_SINCE,
+    PERIODS_TICKS,
+    TICK_TOKENS,
+    USERS,
+    WORD_BUCKETS,
+    NanoConfig,
+)
+
+
+class TickInputs(NamedTuple):
+    """Inputs of ``[N, T]`` ticks. ``video`` and ``text`` are zero where their mask is; ``last_*`` is fed back."""
+
+    audio: Tensor  # [N, T, 4, d]
+    video: Tensor  # [N, T, d], mean of the patch embeddings
+    has_video: Tensor  # [N, T] bool
+    text: Tensor  # [N, T, d]
+    has_text: Tensor  # [N, T] bool
+    fed: Tensor  # [N, T, 7] ids: floor, user, text, heard, event, last word, ticks since it
+    pending: Tensor  # [N, T, 4] ids: word bucket (0 none), step of words left, delegated, gap
+    time: Tensor  # [N, T, 2 * periods]
+
+
+class Decisions(NamedTuple):
+    """Logits at the output token, ``[N, T, classes]``."""
+
+    floor: Tensor
+    user: Tensor
+    text: Tensor
+    heard: Tensor
+    event: Tensor
+
+
+@dataclass(slots=True)
+class LayerState:
+    """One layer's memory of N sessions: a ring of keys and values, and the convolution's tail."""
+
+    keys: Tensor  # [N, window, 6, head_width]
+    values: Tensor  # [N, window, 6, head_width]
+    tail: Tensor  # [N, 3, d]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlace:
+    """Where N sessions' current ticks go: ring slots, and the additive masks, one pair a layer."""
+
+    slots: list[Tensor]  # [N]
+    biases: list[Tensor]  # [N, heads * 6, window * 6]
+
+
+def time_table() -> list[Tensor]:
+    """Sine and cosine of the tick's phase for each period, ``[period, 2]``; whole ticks, so exact at any age."""
+    return [
+        torch.tensor([[math.sin(2 * math.pi * t / p), math.cos(2 * math.pi * t / p)] for t in range(p)])
+        for p in PERIODS_TICKS
+    ]
+
+
+class Product(nn.Module):
+    """A linear map without bias."""
+
+    def __init__(self, inputs: int, outputs: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) * scale * inputs**-0.5)
+
+    def forward(self, x: Tensor, per_tick: bool) -> Tensor:
+        """``x [n, rows, inputs]`` to ``[n, rows, outputs]``."""
+        if per_tick:
+            return torch.bmm(x, self.weight.t().expand(len(x), -1, -1))
+        return F.linear(x, self.weight)
+
+
+class Norm(nn.Module):
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-6) * self.weight
+
+
+class Attention(nn.Module):
+    """Several query heads, one key and value head; distances enter as a bias that grows linearly, by head."""
+
+    def __init__(self, config: NanoConfig, window: int) -> None:
+        super().__init__()
+        self.heads, self.width, self.window = config.heads, config.head_width, window
+        self.query = Product(config.d, self.heads * self.width)
+        self.key_value = Product(config.d, 2 * self.width)
+        self.out = Product(self.heads * self.width, config.d, 0.5)
+
+    def slopes(self) -> Tensor:
+        return torch.tensor([0.25 ** (h + 1) for h in range(self.heads)])
+
+    def ring_biases(self) -> Tensor:
+        """For each place of the current tick in the ring, the bias ``[window, heads * 6, window * 6]``."""
+        slot = torch.arange(self.window)
+        age = (slot[:, None] - slot[None, :]) % self.window  # [current, slot] in ticks
+        token = torch.arange(TICK_TOKENS)
+        distance = age[:, None, :, None] * TICK_TOKENS + token[:, None, None] - token  # [current, i, slot, j]
+        bias = -self.slopes()[None, :, None, None, None] * distance[:, None].float()
+        bias = bias.masked_fill(distance[:, None] < 0, -torch.inf)
+        return bias.reshape(self.window, self.heads * TICK_TOKENS, self.window * TICK_TOKENS)
+
+    def sequence_bias(self, ticks: int) -> Tensor:
+        """The bias of whole sequences, ``[blocks, heads * rows, columns]``.
+
+        A block of ticks sees itself and the block before; a window that spans half the sequence needs one block.
+        """
+        whole = 2 * self.window >= ticks
+        block = (ticks if whole else max(8, self.window)) * TICK_TOKENS
+        row, column = torch.arange(block) + (0 if whole else block), torch.arange(block if whole else 2 * block)
+        distance = row[:, None] - column[None, :]
+        age = row[:, None] // TICK_TOKENS - column[None, :] // TICK_TOKENS
+        bias = -self.slopes()[:, None, None] * distance.float()
+        bias = bias.masked_fill((distance < 0) | (age >= self.window), -torch.inf).flatten(0, 1)
+        bias = bias.repeat(-(-ticks * TICK_TOKENS // block), 1, 1)
+        if not whole:
+            bias[0, :, :block] = -torch.inf  # nothing stands before the first block
+        return bias
+
+    def _attend_sequence(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        """``query [n, rows, heads, width]``, key and value ``[n, rows, width]``, to ``[n, rows, heads * width]``."""
+        n, rows = query.shape[:2]
+        count, columns = bias.shape[0], bias.shape[2]
+        block = bias.shape[1] // self.heads
+        before, after = columns - block, count * block - rows
+        query = F.pad(query, (0, 0, 0, 0, 0, after)).view(n * count, block, self.heads, self.width)
+        query = query.transpose(1, 2).reshape(n * count, self.heads * block, self.width)
+        key, value = (F.pad(kv, (0, 0, before, after)).unfold(1, columns, block) for kv in (key, value))
+        key = key.reshape(n * count, self.width, columns)
+        value = value.transpose(2, 3).reshape(n * count, columns, self.width)
+        bias = bias.to(query.dtype).repeat(n, 1, 1)
+        weights = torch.softmax(torch.baddbmm(bias, query, key, alpha=self.width**-0.5), dim=-1)
+        mixed = torch.bmm(weights, value).view(n * count, self.heads, block, self.width)
+        return mixed.transpose(1, 2).reshape(n, count * block, -1)[:, :rows]
+
+    def forward(self, x: Tensor, bias: Tensor, state: LayerState | None, slots: Tensor | None) -> Tensor:
+        """``x [n, rows, d]``: whole sequences with ``state=None``, else one tick each whose ring slot is given."""
+        n, rows, _ = x.shape
+        per_tick = state is not None
+        query = self.query(x, per_tick).view(n, rows, self.heads, self.width)
+        key, value = self.key_value(x, per_tick).chunk(2, dim=-1)
+        if state is None or slots is None:
+            return self.out(self._attend_sequence(query, key, value, bias), per_tick)
+        every = torch.arange(n)
+        state.keys[every, slots] = key
+        state.values[every, slots] = value
+        keys = state.keys.view(n, -1, self.width)
+        query = query.transpose(1, 2).reshape(n, -1, self.width)
+        scores = torch.bmm(query, keys.transpose(1, 2)) * self.width**-0.5
+        weights = torch.softmax(scores + bias, dim=-1)
+        mixed = torch.bmm(weights, state.values.view(n, -1, self.width)).view(n, self.heads, rows, self.width)
+        return self.out(mixed.transpose(1, 2).reshape(n, rows, -1), per_tick)
+
+
+class Experts(nn.Module):
+    """A shared expert beside routed ones. All experts stand in one wide product and unchosen ones are gated to zero:
+    at this size that is cheaper than gathering them. ``balance`` shifts the choice only, never the mixture."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        self.experts, self.width, self.top_k = config.experts, config.expert_width, config.top_k
+        self.shared_width = config.shared_width
+        inner = config.shared_width + self.experts * self.width
+        self.router = Product(config.d, self.experts)
+        self.up = Product(config.d, inner)
+        self.down = Product(inner, config.d, 0.5)
+        self.register_buffer("balance", torch.zeros(self.experts))
+        self.register_buffer("load", torch.zeros(self.experts), persistent=False)
+
+    def forward(self, x: Tensor, per_tick: bool) -> Tensor:
+        scores = torch.softmax(self.router(x, per_tick).float(), dim=-1)
+        chosen = torch.topk(scores + self.balance, self.top_k, dim=-1).indices
+        gates = torch.zeros_like(scores).scatter(-1, chosen, scores.gather(-1, chosen))
+        if self.training:
+            self.load += (gates.detach() > 0).float().flatten(0, -2).mean(dim=0)
+        gates = gates / gates.sum(dim=-1, keepdim=True) * self.top_k
+        hidden = self.up(x, per_tick).relu().square()
+        shared, routed = hidden[..., : self.shared_width], hidden[..., self.shared_width :]
+        routed = routed.unflatten(-1, (self.experts, self.width)) * gates.to(hidden.dtype).unsqueeze(-1)
+        return self.down(torch.cat([shared, routed.flatten(-2)], dim=-1), per_tick)
+
+    @torch.no_grad()
+    def rebalance(self, rate: float) -> None:
+        """Make overloaded experts a little less likely to be chosen, and the others more."""
+        self.balance -= rate * torch.sign(self.load - self.load.mean())
+        self.load.zero_()
+
+
+class Dense(nn.Module):
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        self.up = Product(config.d, config.dense_width)
+        self.down = Product(config.dense_width, config.d, 0.5)
+
+    def forward(self, x: Tensor, per_tick: bool) -> Tensor:
+        return self.down(self.up(x, per_tick).relu().square(), per_tick)
+
+
+class Layer(nn.Module):
+    """Depthwise causal convolution along the audio tokens, attention, feed-forward; each a residual."""
+
+    def __init__(self, config: NanoConfig, index: int) -> None:
+        super().__init__()
+        self.norm_conv, self.norm_attention, self.norm_feed = Norm(config.d), Norm(config.d), Norm(config.d)
+        self.taps = nn.Parameter(torch.randn(CONV_TAPS, config.d) * 0.2)
+        self.attention = Attention(config, config.windows[index])
+        self.feed: Experts | Dense = Experts(config) if index >= config.moe_from_layer else Dense(config)
+
+    def _convolve(self, x: Tensor, state: LayerState | None) -> Tensor:
+        """``x [n, ticks, 6, d]``; the audio tokens of consecutive ticks are one stream."""
+        n, ticks, _, d = x.shape
+        audio = self.norm_conv(x[:, :, :AUDIO_TOKENS].reshape(n, ticks * AUDIO_TOKENS, d))
+        tail = audio.new_zeros(n, CONV_TAPS - 1, d) if state is None else state.tail
+        stream = torch.cat([tail, audio], dim=1)
+        if state is not None:
+            state.tail = stream[:, -(CONV_TAPS - 1) :].clone()
+        length = ticks * AUDIO_TOKENS
+        mixed = stream[:, :length] * self.taps[0]
+        for tap in range(1, CONV_TAPS):
+            mixed = mixed + stream[:, tap : tap + length] * self.taps[tap]
+        return torch.cat([x[:, :, :AUDIO_TOKENS] + mixed.view(n, ticks, AUDIO_TOKENS, d), x[:, :, AUDIO_TOKENS:]], dim=2)
+
+    def forward(self, x: Tensor, bias: Tensor, state: LayerState | None, slots: Tensor | None) -> Tensor:
+        """``x [n, ticks, 6, d]``; with a state, ``ticks`` is 1."""
+        n, ticks, _, d = x.shape
+        x = self._convolve(x, state).view(n, ticks * TICK_TOKENS, d)
+        x = x + self.attention(self.norm_attention(x), bias, state, slots)
+        x = x + self.feed(self.norm_feed(x), state is not None)
+        return x.view(n, ticks, TICK_TOKENS, d)
+
+
+class NanoNet(nn.Module):
+    """Inputs of ticks to decisions."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        d = config.d
+        self.config = config
+        self.places = nn.Parameter(torch.randn(TICK_TOKENS, d) * 0.1)
+        self.no_video = nn.Parameter(torch.randn(d) * 0.1)
+        sizes = (len(FLOORS), len(USERS), len(config.text_words), len(config.heard_words), len(EVENTS))
+        fed = (*sizes, len(config.text_words), MAX_SINCE + 1)
+        pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2)
+        self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
+        self.pending = nn.ModuleList(nn.Embedding(size, d) for size in pending)
+        for table in (*self.fed, *self.pending):
+            nn.init.normal_(table.weight, std=0.3)
+        self.time = Product(2 * len(PERIODS_TICKS), d, 0.3)
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(len(config.windows)))
+        self.norm = Norm(d)
+        self.heads = nn.ModuleList(Product(d, size) for size in sizes)
+
+    def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
+        """To ``[N, T, 6, d]``."""
+        n, ticks = inputs.has_video.shape
+        video = torch.where(inputs.has_video[..., None], inputs.video.float(), self.no_video)
+        output = self.time(inputs.time.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
+        for place, table in enumerate(self.fed):
+            output = output + table(inputs.fed[..., place])
+        for place, table in enumerate(self.pending):
+            output = output + table(inputs.pending[..., place])
+        output = output + torch.where(inputs.has_text[..., None], inputs.text.float(), torch.zeros(()))
+        return torch.cat([inputs.audio.float(), video[:, :, None], output[:, :, None]], dim=2) + self.places
+
+    def forward(
+        self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
+    ) -> Decisions:
+        """Whole sessions (``states=None``), or one tick of each session whose states are given and updated."""
+        per_tick = states is not None
+        x = self.embed(inputs, per_tick)
+        n, ticks = x.shape[:2]
+        for index, layer in enumerate(self.layers):
+            if states is None or place is None:
+                bias = layer.attention.sequence_bias(ticks)
+                x = layer(x, bias, None, None)
+            else:
+                x = layer(x, place.biases[index], states[index], place.slots[index])
+        output = self.norm(x[:, :, -1]).view(n * ticks, 1, -1)
+        return Decisions(*(head(output, per_tick).float().view(n, ticks, -1) for head in self.heads))

@@ -1,0 +1,145 @@
+"""Batches of composed sessions as arrays, made in processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import random
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.encoder import dmel
+from services.encoder.model import text_buckets
+from services.encoder.video import pair_patches
+from services.interaction.nano.config import MAX_SINCE, PERIODS_TICKS
+from training.bank import Bank
+from training.oracle import Oracle, Targets, fed_back
+from training.phrases import BACKCHANNELS, COLOURS, NUMBERS, TRAINING
+from training.scenes import Composer, Recipe, Script
+
+Floats = npt.NDArray[np.float32]
+
+
+def vocabularies() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Reply words (after none and copy) and heard words (after none), in a fixed order."""
+    said = {w for p in TRAINING for w in p.reply} | set(COLOURS) | set(NUMBERS[:10])
+    heard = {w for p in TRAINING for w in p.words} | {w for b in BACKCHANNELS for w in b.split()}
+    return ("<none>", "<copy>", *sorted(said)), ("<none>", *sorted(heard))
+
+
+@dataclass(slots=True)
+class Batch:
+    """``N`` sessions of ``T`` ticks. Pictures and texts are sparse: a row of (session, tick) beside each."""
+
+    codes: npt.NDArray[np.uint8]  # [N, T, 4, 80]
+    targets: dict[str, npt.NDArray[Any]]
+    fed: npt.NDArray[np.int64]  # [N, T, 7]
+    pending: npt.NDArray[np.int64]  # [N, T, 4]
+    time: Floats  # [N, T, 8]
+    patches: npt.NDArray[np.uint8]  # [V * 6, 2, 40, 40, 3]
+    patches_at: npt.NDArray[np.int64]  # [V, 2]
+    words: npt.NDArray[np.int64]  # concatenated buckets
+    words_from: npt.NDArray[np.int64]  # [X]
+    words_at: npt.NDArray[np.int64]  # [X, 2]
+
+
+def time_features(first_tick: int, ticks: int) -> Floats:
+    """Sine and cosine of each period's phase, ``[ticks, 2 * periods]``."""
+    at = np.arange(first_tick, first_tick + ticks)
+    phases = [2 * np.pi * (at % period) / period for period in PERIODS_TICKS]
+    return np.stack([f(p) for p in phases for f in (np.sin, np.cos)], axis=1).astype(np.float32)
+
+
+def pcm_of(script: Script) -> npt.NDArray[np.int16]:
+    return np.asarray(np.clip(np.round(script.audio * 32767), -32768, 32767), dtype=np.int16)
+
+
+def session_codes(script: Script) -> npt.NDArray[np.uint8]:
+    """dMel codes ``[ticks, 4, 80]``, by the service's own streaming code."""
+    return dmel.encode_session(pcm_of(script)).reshape(script.ticks, dmel.TOKENS, dmel.BANDS)
+
+
+def shown(script: Script) -> list[tuple[int, npt.NDArray[np.uint8]]]:
+    """Per picture its tick and its patches, paired with the picture before."""
+    images = [image for _, image, _ in script.pictures]
+    befores = [images[0], *images[:-1]] if images else []
+    ticks = [tick for tick, _, _ in script.pictures]
+    return [(t, pair_patches(b, i)) for t, b, i in zip(ticks, befores, images, strict=True)]
+
+
+def collate(scripts: list[Script], all_targets: list[Targets], rng: random.Random) -> Batch:
+    """Arrays of a batch; every session starts at a random age, so that no phase of the clock is special."""
+    patches, patches_at, words, words_from, words_at = [], [], [], [], []
+    for number, script in enumerate(scripts):
+        for tick, pair in shown(script):
+            patches.append(pair)
+            patches_at.append((number, tick))
+        for turn in script.turns:
+            if turn.kind == "typed" and turn.start // 3200 < script.ticks:
+                words_from.append(len(words))
+                words += text_buckets(turn.text)
+                words_at.append((number, turn.start // 3200))
+    names = ("floor", "user", "text", "heard", "event", "speak_counts", "heard_counts")
+    ticks = scripts[0].ticks
+    return Batch(
+        codes=np.stack([session_codes(s) for s in scripts]),
+        targets={name: np.stack([getattr(t, name) for t in all_targets]) for name in names},
+        fed=np.stack([fed_back(t, MAX_SINCE) for t in all_targets]),
+        pending=np.stack([t.pending for t in all_targets]),
+        time=np.stack([time_features(rng.randrange(100_000), ticks) for _ in scripts]),
+        patches=np.concatenate(patches) if patches else np.zeros((0, 2, 40, 40, 3), np.uint8),
+        patches_at=np.array(patches_at, dtype=np.int64).reshape(-1, 2),
+        words=np.array(words, dtype=np.int64),
+        words_from=np.array(words_from, dtype=np.int64),
+        words_at=np.array(words_at, dtype=np.int64).reshape(-1, 2),
+    )
+
+
+class Source:
+    """Draws batches; batch ``n`` of a seed is the same whoever draws it."""
+
+    def __init__(self, folder: Path, recipe: Recipe, sessions: int, ticks: int, seed: int) -> None:
+        self._composer = Composer(Bank(held_out=False, folder=folder), recipe, ticks)
+        said, heard = vocabularies()
+        self._said = {word: n for n, word in enumerate(said)}
+        self._heard = {word: n for n, word in enumerate(heard) if n}
+        self._sessions, self._seed = sessions, seed
+
+    def batch(self, number: int) -> Batch:
+        rng = random.Random(f"{self._seed}/{number}")
+        scripts = [self._composer.compose(rng) for _ in range(self._sessions)]
+        targets = [Oracle(script, self._said, self._heard).run() for script in scripts]
+        return collate(scripts, targets, rng)
+
+
+def _produce(queue: Queue[Batch], first: int, step: int, *args: Any) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    source = Source(*args)
+    number = first
+    while True:
+        queue.put(source.batch(number))
+        number += step
+
+
+class Loader:
+    """Batches from ``first`` on, in order, drawn ahead by one process."""
+
+    def __init__(self, first: int, *args: Any) -> None:
+        context = mp.get_context("spawn")
+        self._queue: Any = context.Queue(maxsize=4)
+        self._process = context.Process(target=_produce, args=(self._queue, first, 1, *args), daemon=True)
+        self._process.start()
+
+    def next(self) -> Batch:
+        """Raises ``queue.Empty`` when the producer has died or needs more than two minutes."""
+        batch: Batch = self._queue.get(timeout=120)
+        return batch
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.join()

