@@ -24,7 +24,7 @@ class ServiceSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     topic_partitions: int = Field(default=16, ge=1, le=1024)
     instance_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
-    """Names this process: Kafka static member (prefixed by the service), worker lease, log lines."""
+    """Names this process among those of its service: Kafka static member, worker lease, log lines."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Serves /metrics, /health/live and /health/ready; 0 turns the endpoint off."""
