@@ -90,6 +90,8 @@ class KafkaLog:
             on_revoked=on_revoked,
         )
         await consumer.start(topics)
+        if group is None:
+            await self._clock.sleep(0)  # aiokafka can't be closed before its tasks have begun
         return consumer
 
     async def close(self) -> None:

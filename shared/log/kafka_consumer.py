@@ -17,10 +17,11 @@ from shared.log.api import CommitRejected, LogError, LogRecord, RebalanceCallbac
 from shared.log.kafka_settings import KafkaSettings, translate, translated
 
 T = TypeVar("T")
+_GRACE_S = 0.05
 
 
 class KafkaConsumer:
-    """See ``shared.log.api.Consumer``. During a rebalance ``get_batch`` may take longer than its timeout."""
+    """See ``shared.log.api.Consumer``."""
 
     def __init__(
         self,
@@ -34,6 +35,9 @@ class KafkaConsumer:
         on_revoked: RebalanceCallback | None,
     ) -> None:
         self._group = group
+        self._instance_id = instance_id
+        self._joined = False
+        self._fenced = False
         self._timeout_s = settings.request_timeout_ms / 1000
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -85,8 +89,11 @@ class KafkaConsumer:
             return {}
         if self._to_end:
             await self._find_ends()
-        with translated():
-            fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        fetched: dict[Any, list[Any]] = {}
+        with suppress(TimeoutError):  # in a rebalance aiokafka waits for its end, however long it takes
+            async with asyncio.timeout(timeout_ms / 1000 + _GRACE_S):
+                with translated():
+                    fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
         # No waiting from here on: what was taken must reach the caller before partitions can change hands.
         self._check_open()
         batch: dict[TopicPartition, list[LogRecord]] = {}
@@ -168,16 +175,29 @@ class KafkaConsumer:
         """Called when the group rebalances, heartbeats going on, before partitions are taken."""
         if self._taking is not None:
             await asyncio.wait([self._taking])
+        if self._joined and self._instance_id is not None and self._membership_lost():
+            self._fenced = True
+            raise asyncio.CancelledError  # ends aiokafka's coordination; an Exception it would log and go on
         if self._owned and self._on_revoked is not None and not self._closed:
             await self._notify(self._on_revoked, self._owned)
         self._owned = frozenset()
         self._paused.clear()
+
+    def _membership_lost(self) -> bool:
+        """Whether the group does not know this member any more.
+
+        aiokafka would join again, and so throw out the member that has taken over the instance id, which would do
+        the same, for ever. A static member that was forgotten fails instead, and is started anew if it is wanted.
+        """
+        generation: int = self._consumer._coordinator.generation
+        return generation < 0
 
     def take(self, partitions: frozenset[TopicPartition]) -> None:
         """Called with a new assignment, heartbeats *not* going on until it returns.
 
         So the owner's callback, which may restore a lot of state, runs beside; its partitions are paused meanwhile.
         """
+        self._joined = True
         self._owned = partitions
         self._paused.clear()
         if partitions and self._on_assigned is not None:
@@ -204,6 +224,8 @@ class KafkaConsumer:
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._check_grouped()
+        if self._fenced or self._closed:
+            raise CommitRejected("not a member of the group any more")
         try:
             await self._bounded(self._consumer.commit({KafkaPartition(*tp): o for tp, o in offsets.items()}))
         except IllegalStateError as error:  # not assigned (any more)
@@ -253,6 +275,8 @@ class KafkaConsumer:
             raise failure
         if self._closed:
             raise LogError("the consumer is closed")
+        if self._fenced:
+            raise LogError(f"fenced: the group gave up on instance {self._instance_id}, or another one has its id")
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -147,6 +147,8 @@ class ConsumeLoop:
             self._consumer = await self._retrying(self._connect)
             if self._assignment is not None:
                 self._consumer.assign(self._assignment)
+                for tp in self._assignment:
+                    await self._position(tp)  # from here on, "the end" is fixed
                 await self._assigned(frozenset(self._assignment))
             self.started.set()
             tasks += [asyncio.create_task(self._consume()), asyncio.create_task(self._commit_regularly())]
@@ -170,6 +172,10 @@ class ConsumeLoop:
             on_assigned=self._assigned,
             on_revoked=self._revoked,
         )
+
+    async def _position(self, tp: TopicPartition) -> int:
+        consumer = self._connected()
+        return await self._retrying(lambda: consumer.position(tp))
 
     # --- receive, decode, handle, send
 

@@ -69,7 +69,7 @@ class MemoryConsumer:
 
     def _read(self, max_records: int) -> dict[TopicPartition, list[LogRecord]]:
         batch: dict[TopicPartition, list[LogRecord]] = {}
-        if not self._settled or self._fenced:
+        if not self._settled:
             return batch
         partitions = list(self._positions)
         self._turn = (self._turn + 1) % max(1, len(partitions))  # so that a busy partition can't starve the rest
@@ -169,6 +169,7 @@ class MemoryConsumer:
     def fence(self) -> None:
         """Called by the group: another member has taken this one's instance id."""
         self._fenced = True
+        self._wake()
 
     def _start_of(self, tp: TopicPartition, group: MemoryGroup) -> int:
         committed = group.committed.get(tp)
@@ -234,3 +235,5 @@ class MemoryConsumer:
             raise failure
         if self._closed or self.crashed:
             raise LogError("the consumer is closed")
+        if self._fenced:
+            raise LogError("fenced: another member has this one's instance id")

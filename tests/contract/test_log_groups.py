@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.log.api import CommitRejected, TopicPartition
+from shared.log.api import CommitRejected, LogError, TopicPartition
 from tests.contract.conftest import AnyLog, MakeTopic, Member, append, read
 
 NewMember = Callable[[], Member]
@@ -233,10 +233,15 @@ async def test_second_member_with_the_same_instance_id_fences_the_first(
     one, two = new_member(), new_member()
     zombie = await one.join(log, [topic], group, instance_id="same")
     await one.until(lambda: len(one.records) == 3)
-    await one.stop_reading()
     current = await two.join(log, [topic], group, instance_id="same")
     await two.until(lambda: len(two.records) == 3)
     with pytest.raises(CommitRejected):
         await zombie.commit({tp: 3})
+    await one.until(lambda: one.failure is not None)
+    assert isinstance(one.failure, LogError) and "fenced" in str(one.failure)
+    with pytest.raises(CommitRejected):
+        await zombie.commit({tp: 3})
+    await one.leave()
     await current.commit({tp: 2})
     assert await current.committed(tp) == 2
+    assert two.told == [("assigned", frozenset({tp}))] and two.failure is None
