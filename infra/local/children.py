@@ -20,7 +20,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None  
 Popen = subprocess.Popen[bytes]
 
 
-def _leash(parent: int) -> Callable[[], None]:
+def leash() -> Callable[[], None]:
+    """A ``preexec_fn`` that has the kernel kill the child when the thread that started it ends (on Linux)."""
+    parent = os.getpid()
+
     def between_fork_and_exec() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -46,25 +49,25 @@ def spawn(
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_leash(os.getpid()),
+        preexec_fn=leash(),
     )
 
 
-def signal_group(process: Popen, number: int) -> None:
-    """Signal the child and everything it started; nothing happens when all are gone."""
+def signal_group(pid: int, number: int) -> None:
+    """Signal the child with this pid and everything it started; nothing happens when all are gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        os.killpg(pid, number)
 
 
 def stop(process: Popen, *, grace_s: float) -> int:
     """SIGTERM to the group, SIGKILL after ``grace_s``; returns the exit status once the child is reaped."""
     if process.poll() is None:
-        signal_group(process, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:
-            signal_group(process, signal.SIGKILL)
-    signal_group(process, signal.SIGKILL)  # what it left behind in its group
+            signal_group(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)  # what it left behind in its group
     return process.wait()
 
 

@@ -7,13 +7,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from infra.local import children
+
 PROJECT = Path(__file__).resolve().parents[2]
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_AT_LEAST = 17
+FETCH_COMMAND = (sys.executable, "-m", "infra.local.jars")
 
 
 class KafkaUnavailable(RuntimeError):
@@ -77,12 +81,16 @@ def _fetch(libs: Path, say: Callable[[str], None]) -> Path:
         if libs.is_dir():  # another process was faster
             return libs
         say(f"fetching Apache Kafka {kafka_version()} by Maven (once, 52 MB) …")
+        for abandoned in libs.parent.glob("draft-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         # Beside its final place, so that the rename is atomic and half a fetch is never taken for one.
-        with tempfile.TemporaryDirectory(dir=libs.parent) as draft:
+        with tempfile.TemporaryDirectory(dir=libs.parent, prefix="draft-") as draft:
             command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
             command += ["-DincludeScope=runtime", f"-DoutputDirectory={draft}/libs"]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=900, check=False, preexec_fn=children.leash()
+                )
             except subprocess.TimeoutExpired:
                 raise KafkaUnavailable("Maven took longer than 15 minutes to fetch Apache Kafka") from None
             if done.returncode:
@@ -90,3 +98,18 @@ def _fetch(libs: Path, say: Callable[[str], None]) -> Path:
                 raise KafkaUnavailable(f"Maven could not fetch Apache Kafka:\n{last}")
             (Path(draft) / "libs").rename(libs)
     return libs
+
+
+def main() -> int:
+    """Check Java and fetch what is missing; exit status 1, with one line on why, where no broker can run."""
+    try:
+        find_java()
+        find_jars(lambda line: print(line, flush=True))
+    except KafkaUnavailable as reason:
+        print(reason, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

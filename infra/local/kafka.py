@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import struct
 import subprocess
@@ -51,7 +52,7 @@ class LocalKafka:
         *,
         nodes: int = 1,
         heap_mb: int = 384,
-        port: int | None = None,
+        port: int = 0,
         config: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda _line: None,
     ) -> None:
@@ -153,13 +154,13 @@ class LocalKafka:
         """Signal one node; one that dies of it counts as crashed until it is spawned again."""
         process = self.nodes[number - 1].process
         if process is not None:
-            children.signal_group(process, signal_number)
+            children.signal_group(process.pid, signal_number)
 
     def stop(self, *, grace_s: float = 10.0) -> None:
         """Shut all nodes down; those that are not done after ``grace_s`` are killed (their log survives that)."""
         for node in self.nodes:  # all at once, so that they don't wait for each other's leadership
             if node.process is not None:
-                children.signal_group(node.process, 15)
+                children.signal_group(node.process.pid, signal.SIGTERM)
         for node in self.nodes:
             if node.process is not None:
                 children.stop(node.process, grace_s=grace_s)

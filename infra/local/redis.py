@@ -39,7 +39,7 @@ def find_redis() -> str:
 class LocalRedis:
     """One server on the loopback interface, with its data under ``directory``. ``start`` blocks for some 100 ms."""
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+    def __init__(self, directory: Path, *, port: int = 0) -> None:
         self.directory = directory.resolve()
         self.port = port or children.free_port()
         self.process: children.Popen | None = None
@@ -47,6 +47,13 @@ class LocalRedis:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Raises ``RuntimeError`` when the server is down."""
+        if self.process is None:
+            raise RuntimeError("Redis is not running")
+        return self.process.pid
 
     @property
     def log_path(self) -> Path:

@@ -1,0 +1,129 @@
+"""What the stack consists of: services in flow order, how many of each, and the environment that each is given.
+
+docker-compose.yml says the same in its own words; tests/infra compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from infra.local.jars import PROJECT
+
+FLOW_ORDER = ("capture", "encoder", "interaction", "background", "monitor")
+"""How a frame travels."""
+START_ORDER = ("interaction", "encoder", "background", "monitor", "capture")
+"""Consumers first, and the door last: when a client can connect, its frames are being read."""
+SCALABLE = ("encoder", "interaction")
+
+COMMON_SETTINGS = (
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "REDIS_URL",
+    "TOPIC_PARTITIONS",
+    "INSTANCE_ID",
+    "METRICS_HOST",
+    "METRICS_PORT",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+)
+OWN_SETTINGS: dict[str, tuple[str, ...]] = {
+    "capture": ("CAPTURE_HOST", "CAPTURE_PORT"),
+    "encoder": ("MODEL_DIR",),
+    "interaction": ("MODEL", "MODEL_DIR"),
+    "background": ("BACKGROUND_LLM_URL",),
+    "monitor": (),
+}
+"""What a service is told beyond ``COMMON_SETTINGS``, by environment variables of these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What to run. ``data_dir`` None means a temporary directory that goes with the stack.
+
+    ``kafka_bootstrap_servers`` and ``redis_url`` name servers that run already; None starts our own. ``port`` and the
+    others 0: a free one. ``env`` adds variables for one service (all its instances).
+    """
+
+    model: Literal["nano", "echo"] = "nano"
+    encoders: int = 1
+    interactions: int = 1
+    kafka_nodes: int = 1
+    port: int = 0
+    kafka_port: int = 0
+    redis_port: int = 0
+    host: str = "127.0.0.1"
+    partitions: int = 16
+    data_dir: Path | None = None
+    kafka_bootstrap_servers: str | None = None
+    redis_url: str | None = None
+    services: tuple[str, ...] = START_ORDER
+    log_level: str = "info"
+    env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.services) - set(START_ORDER)
+        if unknown:
+            raise ValueError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(FLOW_ORDER)}")
+        if self.encoders < 1 or self.interactions < 1:
+            raise ValueError("at least one encoder and one interaction worker are needed")
+
+    @property
+    def replication_factor(self) -> int:
+        return self.kafka_nodes
+
+    def instances(self, service: str) -> list[str]:
+        """Instance names of a service, ``interaction-0``, ``interaction-1``, …; they are its ``INSTANCE_ID``."""
+        count = {"encoder": self.encoders, "interaction": self.interactions}.get(service, 1)
+        return [f"{service}-{n}" for n in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the stack's parts are reached."""
+
+    kafka_bootstrap_servers: str
+    redis_url: str
+    host: str
+    port: int
+
+    @property
+    def page(self) -> str:
+        """The web page that capture serves."""
+        return f"http://{self.host}:{self.port}/"
+
+    @property
+    def stream(self) -> str:
+        """The WebSocket that clients stream to."""
+        return f"ws://{self.host}:{self.port}/v1/stream"
+
+
+def environment(
+    service: str, instance: str, metrics_port: int, addresses: Addresses, options: StackOptions
+) -> dict[str, str]:
+    """The whole environment of one service process: this one's own, with what the stack decides on top."""
+    values = {
+        "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka_bootstrap_servers,
+        "REDIS_URL": addresses.redis_url,
+        "TOPIC_PARTITIONS": str(options.partitions),
+        "INSTANCE_ID": instance,
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": str(metrics_port),
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "console"),
+        "LOG_LEVEL": options.log_level,
+        "CAPTURE_HOST": addresses.host,
+        "CAPTURE_PORT": str(addresses.port),
+        "MODEL": options.model,
+        "MODEL_DIR": os.environ.get("MODEL_DIR", str(PROJECT / "models" / "nano")),
+        "BACKGROUND_LLM_URL": os.environ.get("BACKGROUND_LLM_URL", ""),
+    }
+    wanted = COMMON_SETTINGS + OWN_SETTINGS[service]
+    inherited = {name: value for name, value in os.environ.items() if name not in values}
+    return {
+        **inherited,
+        "PYTHONUNBUFFERED": "1",
+        **{name: values[name] for name in wanted if values[name] or name in COMMON_SETTINGS},
+        **options.env.get(service, {}),
+    }
