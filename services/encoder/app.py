@@ -25,7 +25,7 @@ async def run(settings: EncoderSettings, log: Log, clock: Clock, stop: asyncio.E
         set_threads(settings.encoder_threads)
         encoder = await asyncio.to_thread(FrameEncoder.load, settings.model_dir)
         logger.info("encoder_loaded", version=encoder.version, d=encoder.d)
-        name = settings.instance_id
+        name = f"encoder-{settings.instance_id}"
         worker = EncoderWorker(encoder, log, clock, client_id=name)
         loop = ConsumeLoop(
             log,

@@ -32,7 +32,7 @@ async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: async
     async with readiness(settings) as health:
         model = await asyncio.to_thread(load_model, settings)
         logger.info("model_loaded", model=model.name, encoder=model.encoder_version or "any")
-        name = settings.instance_id
+        name = f"interaction-{settings.instance_id}"
         context = SharedContext(settings.redis_url)
         try:
             registry = WorkerRegistry(context, clock, "interaction", settings.instance_id)

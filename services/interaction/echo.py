@@ -32,7 +32,7 @@ class EchoModel:
     encoder_version = ""
     d = 0
     context_ticks = 1
-    quiet_tokens = (_HOLD, 0)
+    quiet_tokens: tuple[int, ...] = (_HOLD, 0)
 
     def __init__(self, *, capacity: int = 4096, audio: bool = True) -> None:
         self.capacity = capacity

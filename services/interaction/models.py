@@ -17,5 +17,7 @@ def load_model(settings: InteractionSettings) -> InteractionModel:
     if settings.model == "echo":
         return EchoModel(audio=settings.echo_audio)
     from services.interaction.nano.model import NanoModel
+    from services.interaction.nano.threads import set_threads
 
-    return NanoModel.load(settings.model_dir, capacity=settings.session_capacity, threads=settings.model_threads)
+    set_threads(settings.model_threads)
+    return NanoModel.load(settings.model_dir, capacity=settings.session_capacity)

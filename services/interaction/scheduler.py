@@ -90,7 +90,8 @@ class Scheduler:
             assert turn is not None
             session.take_results(before_offset=turn.results_offset)
             inputs.append(self._input(work))
-            outputs.append(tuple(turn.tokens))
+            # Another model's ids mean nothing to this one: to it, the tick was a quiet one.
+            outputs.append(tuple(turn.tokens) if turn.model == self._model.name else self._model.quiet_tokens)
             session.fold(turn)
             done.append(Done(work, turn, session.side_records(turn)))
         if self._ensure_open(session, run[0].frame.tick):

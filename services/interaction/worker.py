@@ -140,6 +140,8 @@ class InteractionWorker:
                 refused.append(
                     InvalidRecord(item, f"encoder {frame.encoder_version!r}, {self._model.name} wants {wanted!r}")
                 )
+            elif frame.kinds.count(r.TokenKind.AUDIO) != AUDIO_TOKENS or max(frame.kinds) > max(r.TokenKind):
+                refused.append(InvalidRecord(item, f"token kinds {list(frame.kinds[:16])}: a frame has 4 of audio"))
             elif (d and frame.d != d) or len(frame.embeddings) != 2 * frame.d * len(frame.kinds):
                 refused.append(InvalidRecord(item, f"{len(frame.embeddings)} bytes for {len(frame.kinds)} x {frame.d}"))
             else:
