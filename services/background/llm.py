@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -49,7 +49,7 @@ class ChatEndpoint:
                 raise LlmRejected("the endpoint lists no model: set BACKGROUND_LLM_MODEL") from error
         return self._model
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Deltas of the answer's text as they come.
 
         Raises:
@@ -79,7 +79,7 @@ class ChatEndpoint:
         await self._client.aclose()
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[Any]:
+async def _events(response: httpx.Response) -> AsyncGenerator[Any, None]:
     """The JSON objects of a server-sent event stream. Raises ``LlmUnavailable`` when it ends without ``[DONE]``."""
     async for line in response.aiter_lines():
         if not line.startswith("data:"):
