@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from schemas.ticks import INPUT_RATE_HZ, SAMPLE_BYTES
 
