@@ -33,12 +33,15 @@ def main(service: str, kind: type[S], run: Run[S]) -> None:
 
 async def _main(settings: S, run: Run[S]) -> None:
     from shared.log.kafka import KafkaLog
+    from shared.log.kafka_settings import KafkaSettings
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    log = KafkaLog(settings.kafka_bootstrap_servers, session_timeout_ms=settings.group_session_timeout_ms)
+    log = KafkaLog(
+        KafkaSettings(settings.kafka_bootstrap_servers, session_timeout_ms=settings.group_session_timeout_ms)
+    )
     try:
         await run(settings, log, SystemClock(), stop)
     finally:
@@ -68,7 +71,7 @@ async def follow(
     """Run a consume loop, and what has to run beside it, until ``stop``. Any of them failing ends all of them."""
     main_task = asyncio.create_task(loop.run())
     tasks = [main_task, *(asyncio.create_task(one) for one in beside)]
-    stopping = asyncio.create_task(stop.wait())
+    stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     ready = asyncio.create_task(_announce(loop, health))
     try:
         await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
