@@ -131,12 +131,15 @@ class JitterBuffer:
     def _trim(self) -> None:
         """Bound the surplus at once, correct what lingers for a second, follow drift."""
         reserve = len(self)
-        self._low = min(self._low, reserve)
         chunk = min(_MAX_CHUNK, max(self._chunk, self._chunk_seen))
         if reserve > _MAX_AHEAD + chunk:
             self._drop(reserve - self._target - chunk)
             self._begin_window(0)
             return
+        if self._dry:
+            self._begin_window(0)
+            return
+        self._low = min(self._low, reserve)
         self._takes += 1
         if self._takes < _WINDOW_TAKES:
             return
@@ -146,9 +149,9 @@ class JitterBuffer:
             self._drop(surplus)
         elif surplus > _DRIFT_SLACK:
             step = _DRIFT_STEP
-        elif self._low < _DRIFT_LOW and not self._dry:
+        elif self._low < _DRIFT_LOW:
             step = -_DRIFT_STEP
-        elif not self._dry:
+        else:
             self._target = max(_MIN_TARGET, self._target - _MS)
         self._begin_window(step)
 
