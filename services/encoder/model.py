@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ WEIGHTS = "encoder.safetensors"
 TEXT_BUCKETS = 2048
 _CELL, _MERGE, _LAST = 4, 2, 5  # hMLP: 4x4 pixels, then 2x2 cells, then 5x5 make one 40x40 patch
 _WIDTHS = (64, 64)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Splitting a product among threads changes its bits, by batch size and machine: one thread computes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def text_buckets(text: str) -> list[int]:
@@ -120,7 +132,6 @@ class FrameEncoder:
         net.load_state_dict(tensors)
         return cls(net, version)
 
-    @torch.inference_mode()
     def encode(
         self,
         codes: npt.NDArray[np.uint8],
@@ -131,6 +142,15 @@ class FrameEncoder:
 
         Returns for each its kinds ``[tokens]`` and embeddings ``[tokens, d]``: audio, then patches, then text.
         """
+        with torch.inference_mode(), one_thread():
+            return self._encode(codes, patches, texts)
+
+    def _encode(
+        self,
+        codes: npt.NDArray[np.uint8],
+        patches: Sequence[npt.NDArray[np.uint8] | None],
+        texts: Sequence[str],
+    ) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]]:
         audio = self._net.audio(torch.from_numpy(codes)).half().numpy()
         results = []
         for session in range(len(codes)):

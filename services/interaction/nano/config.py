@@ -42,8 +42,9 @@ class NanoConfig:
 
     @property
     def context_ticks(self) -> int:
-        """How many former ticks can influence a step: each layer's window and, at audio tokens, its convolution."""
-        return sum(window - 1 + 1 for window in self.windows)
+        """How many former ticks a restore must read: each layer reaches back over its window (less the tick itself) and,
+        by its convolution, one tick more; and the oldest of these ticks is fed with the output of the one before it."""
+        return sum(window - 1 + 1 for window in self.windows) + 1
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")

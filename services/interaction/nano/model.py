@@ -1,0 +1,281 @@
+"""``NanoModel``: nano behind the ``InteractionModel`` protocol, with ring memory for a fixed number of sessions."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from schemas.records import Floor, TokenKind, UserActivity
+from services.interaction.nano.config import (
+    AUDIO_TOKENS,
+    CONV_TAPS,
+    COPY,
+    EVENTS,
+    FLOORS,
+    LEFT_STEPS,
+    MAX_SINCE,
+    NONE,
+    PERIODS_TICKS,
+    TICK_TOKENS,
+    USERS,
+    WORD_BUCKETS,
+    NanoConfig,
+)
+from services.interaction.nano.network import (
+    Decisions,
+    LayerState,
+    NanoNet,
+    StepPlace,
+    TickInputs,
+    time_table,
+)
+from services.interaction.protocol import StepInput, StepOutput
+
+WEIGHTS = "backbone.safetensors"
+CONFIG = "config.json"
+ENCODER_WEIGHTS = "encoder.safetensors"
+NOTHING_YET = (0, 0, NONE, 0, 0, NONE, MAX_SINCE)
+_HOLD, _TAKE = FLOORS.index("hold"), FLOORS.index("take")
+_DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Products of a batch of one are split among threads, which changes their bits; those of several are not. So one
+    thread computes, and more cores are used by more workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class VersionMismatch(ValueError):
+    """Encoder and backbone in a model folder were not trained together, or weights are not what config names."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """``begins`` is the first tick that its memory covers; ``fed`` what the next step is fed with."""
+
+    slot: int
+    begins: int
+    next_tick: int
+    fed: tuple[int, ...]
+
+
+def backbone_version(tensors: dict[str, Tensor]) -> str:
+    """A name for exactly these weights, e.g. ``3fa2c1d09b7e``."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def word_bucket(word: str) -> int:
+    """Pending words enter by their hash; 0 is none."""
+    return 1 + zlib.crc32(word.encode()) % WORD_BUCKETS if word else 0
+
+
+def left_step(left: int) -> int:
+    """The class of a number of pending words."""
+    return sum(left >= step for step in LEFT_STEPS) - 1
+
+
+class NanoModel:
+    """See ``InteractionModel``. Decisions are the heads' argmax: ``seed`` is accepted and has nothing to do."""
+
+    def __init__(self, net: NanoNet, capacity: int = 64) -> None:
+        config = net.config
+        self.name = f"{config.name}-{config.release}+{config.backbone_version}"
+        self.encoder_version = config.encoder_version
+        self.d = config.d
+        self.context_ticks = config.context_ticks
+        self.capacity = capacity
+        self.config = config
+        self._net = net.eval()
+        self._free = list(range(capacity - 1, -1, -1))
+        self._sessions: dict[str, _Session] = {}
+        self._time = time_table()
+        self._biases = [layer.attention.ring_biases() for layer in net.layers]
+        width = config.head_width
+        self._memory = [
+            LayerState(
+                torch.zeros(capacity, window, TICK_TOKENS, width),
+                torch.zeros(capacity, window, TICK_TOKENS, width),
+                torch.zeros(capacity, CONV_TAPS - 1, config.d),
+            )
+            for window in config.windows
+        ]
+
+    @classmethod
+    def load(cls, path: Path | str, capacity: int = 64) -> NanoModel:
+        """From a model folder.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            VersionMismatch: the encoder beside it is not the one it was trained with, or weights and config differ.
+        """
+        folder = Path(path)
+        config = NanoConfig.load(folder / CONFIG)
+        tensors = load_file(folder / WEIGHTS)
+        found = backbone_version(tensors)
+        if found != config.backbone_version:
+            raise VersionMismatch(f"{folder / WEIGHTS} is {found}, but {CONFIG} names {config.backbone_version}")
+        encoder = f"enc-{backbone_version(load_file(folder / ENCODER_WEIGHTS))}"
+        if encoder != config.encoder_version:
+            raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {config.encoder_version}")
+        net = NanoNet(config)
+        net.load_state_dict(tensors)
+        return cls(net, capacity)
+
+    def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
+        if session_id in self._sessions:
+            raise ValueError(f"session {session_id} is open already")
+        if not self._free:
+            raise ValueError(f"at capacity: {self.capacity} sessions are open")
+        slot = self._free.pop()
+        for layer in self._memory:
+            # Old values are masked, but zero times them must still be zero.
+            layer.keys[slot].zero_()
+            layer.values[slot].zero_()
+            layer.tail[slot].zero_()
+        self._sessions[session_id] = _Session(slot, first_tick, first_tick, NOTHING_YET)
+
+    def close(self, session_id: str) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self._free.append(session.slot)
+
+    def step(self, batch: Sequence[StepInput]) -> list[StepOutput]:
+        sessions = [self._sessions[item.session_id] for item in batch]
+        decisions = self._forward(batch, sessions)
+        ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
+        outputs = []
+        for item, session, chosen in zip(batch, sessions, ids.tolist(), strict=True):
+            output = self._decide(item, session.fed, chosen)
+            session.fed = output.tokens
+            outputs.append(output)
+        return outputs
+
+    def prefill(self, inputs: Sequence[StepInput], outputs: Sequence[tuple[int, ...]]) -> None:
+        """See the protocol. Raises ``ValueError`` for tokens that this model cannot have said."""
+        if len(inputs) != len(outputs):
+            raise ValueError(f"{len(inputs)} inputs, but {len(outputs)} outputs")
+        for item, tokens in zip(inputs, outputs, strict=True):
+            session = self._sessions[item.session_id]
+            self._check(tokens)
+            self._forward([item], [session])
+            session.fed = tuple(tokens)
+
+    def _check(self, tokens: tuple[int, ...]) -> None:
+        sizes = [table.num_embeddings for table in self._net.fed]
+        if len(tokens) != len(sizes) or any(not 0 <= t < size for t, size in zip(tokens, sizes, strict=True)):
+            raise ValueError(f"not this model's tokens: {tokens}")
+
+    def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
+        with torch.inference_mode(), one_thread():
+            return self._advance(batch, sessions)
+
+    def _advance(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
+        for item, session in zip(batch, sessions, strict=True):
+            if item.tick != session.next_tick:
+                raise ValueError(f"{item.session_id}: tick {item.tick}, expected {session.next_tick}")
+        slots = torch.tensor([s.slot for s in sessions])
+        states = [LayerState(m.keys[slots], m.values[slots], m.tail[slots]) for m in self._memory]
+        decisions: Decisions = self._net(self._inputs(batch, sessions), states, self._place(sessions))
+        for memory, state, window in zip(self._memory, states, self.config.windows, strict=True):
+            now = torch.tensor([s.next_tick % window for s in sessions])
+            rows = torch.arange(len(sessions))
+            memory.keys[slots, now] = state.keys[rows, now]
+            memory.values[slots, now] = state.values[rows, now]
+            memory.tail[slots] = state.tail
+        for session in sessions:
+            session.next_tick += 1
+        return decisions
+
+    def _place(self, sessions: list[_Session]) -> StepPlace:
+        """Ring slots, and biases in which slots from before a session's begin are masked."""
+        slots, biases = [], []
+        for window, table in zip(self.config.windows, self._biases, strict=True):
+            now = torch.tensor([s.next_tick % window for s in sessions])
+            bias = table[now]
+            for row, session in enumerate(sessions):
+                covered = session.next_tick - session.begins + 1
+                if covered < window:
+                    age = (session.next_tick - torch.arange(window)) % window
+                    hidden = (age >= covered).repeat_interleave(TICK_TOKENS)
+                    bias[row].masked_fill_(hidden, -torch.inf)
+            slots.append(now)
+            biases.append(bias)
+        return StepPlace(slots, biases)
+
+    def _inputs(self, batch: Sequence[StepInput], sessions: list[_Session]) -> TickInputs:
+        """Arrays of one tick each; raises ``ValueError`` when a frame does not hold exactly 4 audio tokens of width d."""
+        n, d = len(batch), self.d
+        audio = np.zeros((n, 1, AUDIO_TOKENS, d), dtype=np.float32)
+        video, text = np.zeros((n, 1, d), dtype=np.float32), np.zeros((n, 1, d), dtype=np.float32)
+        has_video, has_text = np.zeros((n, 1), dtype=bool), np.zeros((n, 1), dtype=bool)
+        pending = np.zeros((n, 1, 4), dtype=np.int64)
+        for row, item in enumerate(batch):
+            heard = item.embeddings[item.kinds == TokenKind.AUDIO]
+            if heard.shape != (AUDIO_TOKENS, d):
+                raise ValueError(f"{item.session_id}: audio {heard.shape}, expected {(AUDIO_TOKENS, d)}")
+            audio[row, 0] = heard
+            for kind, into, mask in ((TokenKind.VIDEO, video, has_video), (TokenKind.TEXT, text, has_text)):
+                tokens = item.embeddings[item.kinds == kind]
+                if len(tokens):
+                    into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
+            left = left_step(item.pending_left)
+            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0)
+        fed = torch.tensor([[s.fed] for s in sessions])
+        arrays = [torch.from_numpy(a) for a in (audio, video, has_video, text, has_text)]
+        return TickInputs(*arrays, fed, torch.from_numpy(pending), self._phases(sessions))
+
+    def _phases(self, sessions: list[_Session]) -> Tensor:
+        rows = [
+            torch.cat([table[s.next_tick % period] for table, period in zip(self._time, PERIODS_TICKS, strict=True)])
+            for s in sessions
+        ]
+        return torch.stack(rows)[:, None]
+
+    def _decide(self, item: StepInput, fed: tuple[int, ...], chosen: list[int]) -> StepOutput:
+        """Raw choices to one consistent decision: saying something is taking the floor, copying needs a word."""
+        floor, user, text, heard, event = chosen
+        last, since = fed[5], fed[6]
+        if text == COPY and item.pending_left == 0:
+            text = NONE
+        if text != NONE:
+            floor = _TAKE
+        elif floor == _TAKE and since > 2:
+            floor = _HOLD
+        if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
+            event = 0
+        last, since = (text, 0) if text != NONE else (last, min(since + 1, MAX_SINCE))
+        word = self.config.text_words[text] if text > COPY else ""
+        said = "" if not word else word if fed[5] == NONE else f" {word}"
+        written = self.config.heard_words[heard] if heard else ""
+        return StepOutput(
+            floor=Floor(FLOORS[floor]),
+            user=UserActivity(USERS[user]),
+            tokens=(floor, user, text, heard, event, last, since),
+            text=said,
+            user_text=f" {written}" if written else "",
+            say_pending=text == COPY,
+            drop_pending=event == _DROP,
+            delegate=event == _DELEGATE,
+            cancel=event == _CANCEL,
+        )
+

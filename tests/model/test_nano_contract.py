@@ -1,0 +1,121 @@
+"""nano as an ``InteractionModel``: opening, closing, refusing, and decisions that fit together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from schemas.records import Floor
+from services.encoder.model import EncoderNet, FrameEncoder, weights_version
+from services.interaction.nano.config import COPY, NONE
+from services.interaction.nano.model import (
+    CONFIG,
+    ENCODER_WEIGHTS,
+    NOTHING_YET,
+    WEIGHTS,
+    NanoModel,
+    VersionMismatch,
+    backbone_version,
+)
+from tests.model.nano_sessions import SMALL, frames, model, network
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A complete model folder with drawn weights."""
+    encoder = {k: v.contiguous() for k, v in EncoderNet(SMALL.d).state_dict().items()}
+    backbone = {k: v.contiguous() for k, v in network().state_dict().items()}
+    save_file(encoder, tmp_path / ENCODER_WEIGHTS, metadata={"version": weights_version(encoder)})
+    save_file(backbone, tmp_path / WEIGHTS)
+    dataclasses.replace(
+        SMALL, encoder_version=weights_version(encoder), backbone_version=backbone_version(backbone)
+    ).save(tmp_path / CONFIG)
+    return tmp_path
+
+
+def test_encoder_and_backbone_of_one_folder_fit(folder):
+    nano, encoder = NanoModel.load(folder), FrameEncoder.load(folder)
+    assert (nano.encoder_version, nano.d) == (encoder.version, encoder.d)
+    assert nano.name.startswith("nano-0.1.0+")
+
+
+def test_another_encoder_is_refused_by_name(folder):
+    other = {k: v.contiguous() for k, v in EncoderNet(SMALL.d).state_dict().items()}
+    save_file(other, folder / ENCODER_WEIGHTS, metadata={"version": weights_version(other)})
+    with pytest.raises(VersionMismatch, match=weights_version(other)):
+        NanoModel.load(folder)
+
+
+def test_changed_backbone_weights_are_refused(folder):
+    weights = {k: v.contiguous() for k, v in network(seed=1).state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(VersionMismatch, match="config.json names"):
+        NanoModel.load(folder)
+
+
+def test_encoder_weights_under_a_wrong_name_are_refused(folder):
+    weights = {k: v.contiguous() for k, v in EncoderNet(SMALL.d).state_dict().items()}
+    save_file(weights, folder / ENCODER_WEIGHTS, metadata={"version": "enc-000000000000"})
+    with pytest.raises(ValueError, match="enc-000000000000"):
+        FrameEncoder.load(folder)
+
+
+def test_open_twice_and_beyond_capacity_are_refused():
+    nano = model(capacity=1)
+    nano.open("a", 0)
+    with pytest.raises(ValueError, match="open already"):
+        nano.open("a", 0)
+    with pytest.raises(ValueError, match="capacity"):
+        nano.open("b", 0)
+    nano.close("a")
+    nano.close("never opened")
+    nano.open("b", 0)
+
+
+def test_unknown_sessions_and_skipped_ticks_are_refused():
+    nano = model()
+    item = frames("a", 2)
+    with pytest.raises(KeyError):
+        nano.step(item[:1])
+    nano.open("a", 0)
+    with pytest.raises(ValueError, match="tick 1, expected 0"):
+        nano.step(item[1:])
+
+
+def test_a_refused_batch_changes_no_session():
+    nano, inputs = model(), frames("a", 3)
+    nano.open("a", 0)
+    nano.open("b", 0)
+    broken = dataclasses.replace(
+        frames("b", 1)[0], embeddings=np.zeros((2, SMALL.d), np.float16), kinds=np.zeros(2, np.uint8)
+    )
+    with pytest.raises(ValueError, match="audio"):
+        nano.step([inputs[0], broken])
+    untouched = model()
+    untouched.open("a", 0)
+    assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
+
+
+@pytest.mark.parametrize("tokens", [(), (99,) * 7, (0, 0, 0, 0, 0, 0, -1)])
+def test_recorded_tokens_of_another_model_are_refused(tokens):
+    nano = model()
+    nano.open("a", 0)
+    with pytest.raises(ValueError, match="tokens"):
+        nano.prefill(frames("a", 1), [tokens])
+
+
+def test_saying_something_takes_the_floor_and_copying_needs_a_word():
+    nano = model()
+    item = frames("a", 1)[0]
+    waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
+    nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
+    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0])
+    assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
+    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2])
+    assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 2, 1, 1])
+    assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0", True)
+    assert nano._decide(nothing, spoken.tokens, [0, 0, 3, 0, 0]).text == " t1"

@@ -1,0 +1,52 @@
+"""Writes a checkpoint's averaged weights as a model folder: two safetensors files and ``config.json``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
+from services.encoder.model import weights_version
+from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
+from training.learner import Learner
+
+MODEL = Path("models/nano")
+
+
+def export(checkpoint: Path, folder: Path) -> NanoConfig:
+    """Export and return the configuration, which names both versions."""
+    state = torch.load(checkpoint, weights_only=True)
+    config = NanoConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()})
+    learner = Learner(config)
+    learner.load_state_dict(state["learner"])
+    learner.load_state_dict(state["ema"], strict=False)
+    encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
+    backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
+    config = dataclasses.replace(
+        config, encoder_version=weights_version(encoder), backbone_version=backbone_version(backbone)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(encoder, folder / ENCODER_WEIGHTS, metadata={"version": config.encoder_version})
+    save_file(backbone, folder / WEIGHTS, metadata={"version": config.backbone_version})
+    config.save(folder / CONFIG)
+    return config
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=Path("build/train/last.pt"))
+    parser.add_argument("--folder", type=Path, default=MODEL)
+    args = parser.parse_args(argv)
+    config = export(args.checkpoint, args.folder)
+    print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
