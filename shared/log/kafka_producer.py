@@ -102,3 +102,4 @@ class KafkaProducer:
                 _, future = self._waiting.popleft()
                 if not future.done():
                     future.set_exception(KafkaTimeoutError(f"not acknowledged in {self._delivery_timeout_s} s"))
+                    future.exception()  # seen: whoever awaits the first needs no complaint about the rest

@@ -186,6 +186,7 @@ class ConsumeLoop:
                 # Without a wait since the read, so no partition can have changed hands in between.
                 async with self._turn:
                     await self._process(received)
+                await self._clock.sleep(0)  # a backlog must not keep heartbeats and acknowledgements waiting
         await self._revoked(frozenset(self._trackers))
 
     async def _receive(self) -> dict[TopicPartition, list[LogRecord]]:
@@ -267,7 +268,8 @@ class ConsumeLoop:
         """From inside ``handle``: keep this input open until ``complete``; too many of them pause the partition."""
         if incoming in self._deferred:
             raise ValueError(f"deferred twice: {incoming.record.source} {incoming.record.offset}")
-        incoming.tracker.hold(incoming.record.offset)
+        if not incoming.tracker.hold(incoming.record.offset):
+            raise ValueError(f"deferred too late: {incoming.record.source} {incoming.record.offset} is done")
         self._deferred.add(incoming)
         source = incoming.record.source
         self._deferred_per[source] += 1

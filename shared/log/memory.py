@@ -155,6 +155,14 @@ class MemoryLog:
             if not future.done():
                 future.set_result(offset)
 
+    def fail_acknowledgements(self) -> None:
+        """Let every held send fail as if the broker had not answered; the records may be in the log all the same."""
+        held, self._held = self._held or [], None
+        for future, offset in held:
+            if not future.done():
+                future.set_exception(LogUnavailable(f"offset {offset} was never acknowledged"))
+                future.exception()  # the first to fail ends the loop; the rest need no complaint
+
 
 class MemoryProducer:
     """See ``shared.log.api.Producer``."""

@@ -31,9 +31,12 @@ class OffsetTracker:
         self._holds[offset] = 1
         self._next = offset + 1
 
-    def hold(self, offset: int) -> None:
-        """One more reason to wait. Raises ``KeyError`` when the record is done already."""
+    def hold(self, offset: int) -> bool:
+        """One more reason to wait; False when the record is done already."""
+        if offset not in self._holds:
+            return False
         self._holds[offset] += 1
+        return True
 
     def release(self, offset: int) -> None:
         """One reason less; the last one makes the record done. Raises ``KeyError`` when it is done already."""
@@ -42,9 +45,6 @@ class OffsetTracker:
             self._holds[offset] = left
         else:
             del self._holds[offset]
-
-    def is_open(self, offset: int) -> bool:
-        return offset in self._holds
 
     def committable(self) -> int | None:
         """None when nothing was staged, or nothing has moved since ``committed``."""

@@ -35,7 +35,8 @@ class Incoming:
 class Outgoing:
     """One record to send. Its partition follows from ``session_id``, its key and time from the topic and the record.
 
-    ``source`` is the input that it answers: that input counts as done only when this record is acknowledged.
+    ``source`` is the input that it answers: that input counts as done only when this record is acknowledged. A source
+    that is done already, because its batch is over and it wasn't deferred, changes nothing.
     ``key`` is needed, and the partition is 0, only where the record has no session (dead letters).
     """
 
@@ -104,13 +105,13 @@ class Sender:
             self._room.clear()
             await self._room.wait()
         self._raise_failure()
-        source = outgoing.source
-        tracker, offset = (None, 0) if source is None else (source.tracker, source.record.offset)
-        if tracker is not None:
-            tracker.hold(offset)
         acknowledged = await self._retrying(
             lambda: self._producer.send(topic.name, key, value, partition=partition, timestamp_ms=timestamp_ms)
         )
+        source = outgoing.source
+        tracker, offset = (None, 0) if source is None else (source.tracker, source.record.offset)
+        if tracker is not None and not tracker.hold(offset):
+            tracker = None
         self._waiting.append((acknowledged, topic.name, tracker, offset))
         self._empty.clear()
         self._work.set()
