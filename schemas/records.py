@@ -183,7 +183,7 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     after this tick: with both, the turns alone rebuild a session. ``epoch`` fences zombies; ``input_offset`` is the
     encoder record that was consumed; ``results_offset`` is one past the last background result applied before this
     step, so that a replay sees exactly what this step saw. ``prefilled`` marks a tick that a late worker took in
-    without being asked for an answer.
+    without being asked for an answer. ``gap_ms`` is its frame's.
     """
 
     v: int = 1
@@ -201,6 +201,7 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     user_text: str = ""
     typed: str = ""
     events: list[TurnEvent] = []
+    gap_ms: Annotated[int, Meta(ge=0, le=FRAME_MS)] = 0
     prefilled: bool = False
     final: bool = False
 

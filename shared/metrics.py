@@ -75,6 +75,11 @@ MONITOR_LATENCY = Histogram(
 )
 MONITOR_MISSES = Counter("microturn_monitor_deadline_misses", "Deadline misses seen by the monitor.")
 MONITOR_LATE = Counter("microturn_monitor_late_records", "Turns too late for their window.")
+MONITOR_SKIPPED = Counter("microturn_monitor_skipped_records", "Turns left out, or skipped unread, because too old.")
+MONITOR_SESSIONS = Counter("microturn_monitor_sessions", "Session records seen by the monitor.", ["kind"])
+MONITOR_DEAD_LETTERS = Counter(
+    "microturn_monitor_dead_letters", "Dead letters in the topic, by the service that refused them.", ["service"]
+)
 
 
 class Health:

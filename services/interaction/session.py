@@ -177,6 +177,7 @@ class Session:
             user_text=output.user_text,
             typed=frame.text,
             events=events,
+            gap_ms=frame.gap_ms,
             prefilled=prefilled,
             final=frame.final,
         )
