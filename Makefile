@@ -61,7 +61,8 @@ train: venv tools ## Train the nano model from scratch and export it to models/n
 
 .PHONY: up
 up: ## The same in containers: docker compose up (ARGS="--scale interaction=3")
-	@test -e .env || cp .env.example .env
+	@test -e .env || { umask 077; token=$$(head -c 24 /dev/urandom | base64 | tr '+/' '-_'); \
+	  sed "s/^CAPTURE_TOKENS=$$/CAPTURE_TOKENS=$$token/" .env.example >.env; echo "wrote .env with a random token"; }
 	@exec docker compose up --build $(ARGS)
 
 # --- checks ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.local import oneprocess
 from infra.local.events import Events, JsonLines, Terminal
 from infra.local.jars import PROJECT, KafkaUnavailable
-from infra.local.plan import StackOptions
+from infra.local.plan import START_ORDER, StackOptions
 from infra.local.stack import LocalStack, StackFailed
 
 DATA = PROJECT / "build" / "local"
@@ -32,6 +32,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     up.add_argument("--port", type=int, default=8080, help="port that capture listens on; 0 picks a free one")
     up.add_argument("--partitions", type=_count, default=16, help="partitions of each topic")
     up.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where Kafka and Redis keep their data")
+    up.add_argument(
+        "--services", type=_names, default=START_ORDER, metavar="A,B", help="only these (default: all five)"
+    )
     up.add_argument("--ephemeral", action="store_true", help="data in a temporary directory that goes at the end")
     up.add_argument("--in-memory", action="store_true", help="one process and no Kafka, as on a machine without Java")
     up.add_argument("--json", action="store_true", help="status as one JSON object a line on stdout, logs on stderr")
@@ -52,6 +55,7 @@ def options_from(arguments: argparse.Namespace, environment: dict[str, str]) -> 
         data_dir=None if arguments.ephemeral else arguments.data,
         kafka_bootstrap_servers=environment.get("KAFKA_BOOTSTRAP_SERVERS") or None,
         redis_url=environment.get("REDIS_URL") or None,
+        services=arguments.services,
         log_level=arguments.log_level,
     )
 
@@ -110,10 +114,16 @@ def _facts(stack: LocalStack) -> dict[str, object]:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(START_ORDER):
+        raise argparse.ArgumentTypeError(f"{text!r}: there are {', '.join(START_ORDER)}")
+    return names
 
 
 def main() -> int:

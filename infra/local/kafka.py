@@ -114,7 +114,7 @@ class LocalKafka:
         self.directory.mkdir(parents=True, exist_ok=True)
         for node in self.nodes:
             node.directory.mkdir(exist_ok=True)
-            settings = self._settings(node)
+            settings = self.settings(node)
             node.properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
             if not (node.directory / "data" / "meta.properties").exists():
                 self._format(node)
@@ -184,7 +184,8 @@ class LocalKafka:
         if done.returncode:
             raise RuntimeError(f"formatting {node.directory} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
-    def _settings(self, node: Node) -> dict[str, str]:
+    def settings(self, node: Node) -> dict[str, str]:
+        """The broker's configuration, as in a ``server.properties``."""
         voters = ",".join(f"{n.number}@127.0.0.1:{n.controller_port}" for n in self.nodes)
         replicas = str(len(self.nodes))
         listeners = f"PLAINTEXT://127.0.0.1:{node.port}"

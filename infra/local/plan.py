@@ -30,10 +30,10 @@ COMMON_SETTINGS = (
     "LOG_LEVEL",
 )
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {
-    "capture": ("CAPTURE_HOST", "CAPTURE_PORT"),
+    "capture": ("CAPTURE_HOST", "CAPTURE_PORT", "CAPTURE_TOKENS"),
     "encoder": ("MODEL_DIR",),
     "interaction": ("MODEL", "MODEL_DIR"),
-    "background": ("BACKGROUND_LLM_URL",),
+    "background": ("BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
     "monitor": (),
 }
 """What a service is told beyond ``COMMON_SETTINGS``, by environment variables of these names."""
@@ -104,26 +104,27 @@ def environment(
     service: str, instance: str, metrics_port: int, addresses: Addresses, options: StackOptions
 ) -> dict[str, str]:
     """The whole environment of one service process: this one's own, with what the stack decides on top."""
-    values = {
+    decided = {
         "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka_bootstrap_servers,
         "REDIS_URL": addresses.redis_url,
         "TOPIC_PARTITIONS": str(options.partitions),
         "INSTANCE_ID": instance,
         "METRICS_HOST": "127.0.0.1",
         "METRICS_PORT": str(metrics_port),
-        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "console"),
         "LOG_LEVEL": options.log_level,
         "CAPTURE_HOST": addresses.host,
         "CAPTURE_PORT": str(addresses.port),
         "MODEL": options.model,
-        "MODEL_DIR": os.environ.get("MODEL_DIR", str(PROJECT / "models" / "nano")),
-        "BACKGROUND_LLM_URL": os.environ.get("BACKGROUND_LLM_URL", ""),
+    }
+    defaults = {
+        "PYTHONUNBUFFERED": "1",
+        "MODEL_DIR": str(PROJECT / "models" / "nano"),
+        "CAPTURE_DRAIN_TIMEOUT_S": "1",  # the whole stack is down within 5 s of Ctrl-C
     }
     wanted = COMMON_SETTINGS + OWN_SETTINGS[service]
-    inherited = {name: value for name, value in os.environ.items() if name not in values}
     return {
-        **inherited,
-        "PYTHONUNBUFFERED": "1",
-        **{name: values[name] for name in wanted if values[name] or name in COMMON_SETTINGS},
+        **defaults,
+        **os.environ,
+        **{name: value for name, value in decided.items() if name in wanted},
         **options.env.get(service, {}),
     }
