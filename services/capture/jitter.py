@@ -168,5 +168,7 @@ class JitterBuffer:
         del self._held[: count * SAMPLE_BYTES]
         late = min(count, self._owed)
         self._owed -= late
+        if late and count - late <= self._chunk:
+            late = count  # the rest is no more than a chunk that was sent ahead of its time
         self._late += late
         self._overrun += count - late

@@ -30,6 +30,7 @@ from shared.logging import get_logger
 logger = get_logger(__name__)
 _JUMP_MS = 200.0
 _NO_ANSWERS_AFTER_S = 30.0
+_STOP_WITHIN_S = 1.5  # the services that would answer are often told to stop at the same time
 
 
 class Fatal(Exception):
@@ -153,7 +154,7 @@ class Capture:
     async def shut_down(self) -> None:
         """End all sessions: each gets its last frame and its remaining turns, as far as they come in time."""
         self._stopping = True
-        deadline = self._clock.monotonic() + self._settings.capture_drain_timeout_s
+        deadline = self._clock.monotonic() + min(_STOP_WITHIN_S, self._settings.capture_drain_timeout_s)
         for session in self._sessions.values():
             session.end("server_stopping")
         while self._sessions and self._clock.monotonic() < deadline:

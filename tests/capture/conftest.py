@@ -47,6 +47,25 @@ class Topics:
         assert record.key == key
         return value
 
+    async def until(self, topic_name: str, session_id: str, count: int) -> list[Any]:
+        """A session's records of a topic as soon as there are ``count``; ``TimeoutError`` after five seconds."""
+        consumer = await self.log.consumer(client_id="test")
+        consumer.assign({TopicPartition(topic_name, partition_of(session_id, PARTITIONS)): 0})
+        found: list[Any] = []
+        async with asyncio.timeout(5):
+            while len(found) < count:
+                for records in (await consumer.get_batch(timeout_ms=1000, max_records=100)).values():
+                    values = [self._checked(topic_name, record, TOPICS[topic_name]) for record in records]
+                    found += [value for value in values if value.session_id == session_id]
+        await consumer.close()
+        return found
+
+    async def until_frames(self, session_id: str, count: int) -> list[r.CaptureFrame]:
+        return await self.until(CAPTURE_FRAMES.name, session_id, count)
+
+    async def until_control(self, session_id: str, count: int) -> list[Any]:
+        return await self.until(SESSION_CONTROL.name, session_id, count)
+
     async def frames(self, session_id: str) -> list[r.CaptureFrame]:
         return [frame for frame in await self.read(CAPTURE_FRAMES.name) if frame.session_id == session_id]
 

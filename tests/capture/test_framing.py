@@ -253,7 +253,7 @@ def test_what_is_no_picture_is_refused(data: bytes, code: str, says: str) -> Non
 
 
 def test_video_must_be_asked_for() -> None:
-    with pytest.raises(Refused, match="config.video") as refused:
+    with pytest.raises(Refused, match=r"config\.video") as refused:
         framer().push_image(jpeg(), 0)
     assert refused.value.code == "video_off"
 

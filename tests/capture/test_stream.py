@@ -122,9 +122,7 @@ async def test_a_file_never_runs_far_ahead_of_its_turns(capture: Running) -> Non
     capture.topics.answering = False
     async with StreamClient(capture.url, pace="file") as session:
         sending = asyncio.create_task(session.play_fast(noise(10_000)))
-        async with asyncio.timeout(5):
-            while len(frames := await capture.topics.frames(session.welcome.session_id)) < 16:
-                await asyncio.sleep(0.01)
+        await capture.topics.until_frames(session.welcome.session_id, 16)
         await asyncio.sleep(0.3)  # time enough for more, if it did not wait
         frames = await capture.topics.frames(session.welcome.session_id)
         assert len(frames) == 16
@@ -138,10 +136,7 @@ async def test_a_file_never_runs_far_ahead_of_its_turns(capture: Running) -> Non
 async def test_duplicates_and_fenced_turns_do_not_reach_the_client(capture: Running) -> None:
     capture.topics.answering = False
     async with StreamClient(capture.url) as session:
-        frames: list[r.CaptureFrame] = []
-        while len(frames) < 4:
-            frames = await capture.topics.frames(session.welcome.session_id)
-            await asyncio.sleep(0.02)
+        frames = await capture.topics.until_frames(session.welcome.session_id, 4)
         for tick, epoch in ((0, 2), (0, 2), (0, 3), (1, 2), (2, 3), (1, 3), (3, 3)):
             turn = turn_for(frames[tick], epoch=epoch, text=f"{tick}e{epoch}")
             await capture.topics.send(turn)
@@ -200,8 +195,7 @@ async def test_who_vanishes_may_come_back_and_misses_nothing(capture: Running) -
     async with StreamClient(capture.url) as session:
         seen = await turns_until(session, 2)
         session.abort()
-        while len(await capture.topics.frames(session.welcome.session_id)) < 6:
-            await asyncio.sleep(0.02)
+        await capture.topics.until_frames(session.welcome.session_id, 6)
         welcome = await session.resume()
         assert welcome.resumed
         assert welcome.session_id == session.welcome.session_id
@@ -219,9 +213,7 @@ async def test_who_vanishes_for_good_ends_after_the_grace(capture: Running) -> N
         await session.play(noise(300))
         session.abort()
     sid = session.welcome.session_id
-    async with asyncio.timeout(5):
-        while len(control := await capture.topics.control(sid)) < 2:
-            await asyncio.sleep(0.02)
+    control = await capture.topics.until_control(sid, 2)
     frames = await capture.topics.frames(sid)
     assert (control[1].reason, control[1].ticks) == ("client_gone", len(frames))
     assert [f.tick for f in frames] == list(range(len(frames)))
@@ -264,16 +256,19 @@ async def test_a_second_connection_replaces_the_first(capture: Running) -> None:
 
 
 async def test_at_capacity_new_sessions_are_refused_with_a_hint() -> None:
-    async with running_capture(capture_max_sessions=2) as capture:
-        async with StreamClient(capture.url) as one, StreamClient(capture.url):
-            with pytest.raises(Refusal) as refused:
-                await StreamClient(capture.url).__aenter__()
-            assert refused.value.error.code == "at_capacity"
-            assert refused.value.error.retry_after_ms > 0
-            await one.bye()
-            await all_turns(one)
-            async with StreamClient(capture.url) as three:
-                await turns_until(three, 0)
+    async with (
+        running_capture(capture_max_sessions=2) as capture,
+        StreamClient(capture.url) as one,
+        StreamClient(capture.url),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await StreamClient(capture.url).__aenter__()
+        assert refused.value.error.code == "at_capacity"
+        assert refused.value.error.retry_after_ms > 0
+        await one.bye()
+        await all_turns(one)
+        async with StreamClient(capture.url) as three:
+            await turns_until(three, 0)
 
 
 async def test_stopping_ends_sessions_with_a_word() -> None:
