@@ -1,0 +1,1 @@
+"""Performance reports: numbers that were measured, and nothing else."""
