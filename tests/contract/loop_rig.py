@@ -139,9 +139,9 @@ async def publish_raw(log: Log, session: str, raw: bytes, *, tick: int = 0) -> i
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let everything else run until the condition holds."""
+    """Let everything else run until the condition holds, which may be about anything."""
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

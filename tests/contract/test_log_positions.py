@@ -137,12 +137,10 @@ async def test_what_does_not_belong_to_it_is_refused(log: AnyLog, make_topic: Ma
     topic = await make_topic(1)
     tp = TopicPartition(topic, 0)
     consumer = await log.consumer(client_id="contract")
-    for refused in (
-        lambda: consumer.pause([tp]),
-        lambda: consumer.seek(tp, 0),
-    ):
-        with pytest.raises(LogError, match="not assigned"):
-            refused()
+    with pytest.raises(LogError, match="not assigned"):
+        consumer.pause([tp])
+    with pytest.raises(LogError, match="not assigned"):
+        consumer.seek(tp, 0)
     with pytest.raises(LogError, match="no group"):
         await consumer.commit({tp: 1})
     with pytest.raises(LogError, match="no group"):

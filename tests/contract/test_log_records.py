@@ -80,7 +80,8 @@ async def test_batch_holds_at_most_max_records_and_skips_none(log: AnyLog, make_
     await append(log, topic, [b"%d" % n for n in range(25)])
     consumer = await log.consumer(client_id="contract")
     consumer.assign({TopicPartition(topic, 0): 0})
-    sizes, offsets = [], []
+    sizes: list[int] = []
+    offsets: list[int] = []
     while len(offsets) < 25:
         batch = await consumer.get_batch(timeout_ms=1000, max_records=10)
         sizes.append(sum(map(len, batch.values())))
