@@ -44,14 +44,28 @@ async def create_topics(
         while True:
             try:
                 await log.create_topics(partitions)
-                return
+                break
             except LogUnavailable:
                 if clock.monotonic() + pause_s > deadline:
                     raise
             await clock.sleep(pause_s)
             pause_s = min(2.0, pause_s * 2)
+        await _until_visible(log, clock, deadline)
     finally:
         await log.close()
+
+
+async def _until_visible(log: KafkaLog, clock: Clock, deadline: float) -> None:
+    """Created is not yet known to every broker: whoever asks in between is told that there is no such topic."""
+    for topic in TOPICS:
+        while True:
+            try:
+                await log.partitions(topic)
+                break
+            except LogError:
+                if clock.monotonic() > deadline:
+                    raise
+            await clock.sleep(0.05)
 
 
 def main() -> int:
