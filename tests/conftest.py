@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
 
 import pytest
 
 from infra.local.kafka import LocalKafka
 from infra.local.redis import LocalRedis
+from infra.local.stack import LocalStack, StackOptions
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +33,28 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with LocalRedis(tmp_path_factory.mktemp("redis")) as redis:
         yield redis.url
+
+
+class StartStack(Protocol):
+    """Starts a stack with these ``StackOptions`` and returns it ready; the test's end takes it down."""
+
+    async def __call__(self, **options: Any) -> LocalStack: ...
+
+
+@pytest.fixture
+async def local_stack() -> AsyncIterator[StartStack]:
+    """``stack = await local_stack(model="echo", interactions=2)``.
+
+    A stack has a Kafka and a Redis of its own, so that what one test leaves behind is no part of another's. To save
+    the broker's 4 s: ``local_stack(kafka_bootstrap_servers=kafka_bootstrap, redis_url=redis_url)``.
+    """
+    stacks: list[LocalStack] = []
+
+    async def start(**options: Any) -> LocalStack:
+        stacks.append(LocalStack(StackOptions(**options)))
+        await stacks[-1].start()
+        return stacks[-1]
+
+    yield start
+    for stack in stacks:
+        await stack.stop()
