@@ -75,7 +75,9 @@ async def publish(log: Log, topic: Topic, records: Iterable[r.Record]) -> None:
 async def publish_raw(log: Log, topic: Topic, session: str, value: bytes, *, timestamp_ms: int = START_MS) -> None:
     producer = await log.producer("test")
     partition = partition_of(session, await log.partitions(topic.name))
-    await producer.send(topic.name, f"{session}:{timestamp_ms}".encode(), value, partition=partition, timestamp_ms=START_MS)
+    await producer.send(
+        topic.name, f"{session}:{timestamp_ms}".encode(), value, partition=partition, timestamp_ms=START_MS
+    )
     await producer.flush()
     await producer.close()
 

@@ -11,7 +11,7 @@ from PIL import Image
 from schemas import records as r
 from schemas.topics import CAPTURE_FRAMES, DEAD_LETTERS, ENCODER_FRAMES
 from services.encoder import dmel
-from tests.pipeline.rig import D, START_MS, capture_frame, memory_rig, new_encoder, publish, publish_raw, read_all
+from tests.pipeline.rig import START_MS, D, capture_frame, memory_rig, new_encoder, publish, publish_raw, read_all
 
 
 def offline(session: str, ticks: int, seed: int = 0) -> np.ndarray:
@@ -52,7 +52,9 @@ async def test_batched_streams_equal_offline_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("cut", [1, 3, 8])
 async def test_a_crash_changes_no_bit(cut: int) -> None:
-    frames = [capture_frame("s", k, images=[r.Image(jpeg=jpeg(20 * k), offset_ms=0)] if k % 2 else []) for k in range(12)]
+    frames = [
+        capture_frame("s", k, images=[r.Image(jpeg=jpeg(20 * k), offset_ms=0)] if k % 2 else []) for k in range(12)
+    ]
     async with memory_rig() as rig:
         await rig.encoder()
         await publish(rig.log, CAPTURE_FRAMES, frames)
