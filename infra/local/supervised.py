@@ -40,6 +40,7 @@ class Supervised:
         self._events = events
         self._process: asyncio.subprocess.Process | None = None
         self._was_ready = False
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -81,6 +82,7 @@ class Supervised:
         """SIGTERM, SIGKILL after ``grace_s``; returns when nothing of it is left."""
         if self._task is None:
             return
+        self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
             children.signal_group(process.pid, signal.SIGTERM)
@@ -96,6 +98,8 @@ class Supervised:
         while True:
             born = asyncio.get_running_loop().time()
             status = await self._run_once()
+            if self._stopping:
+                return
             age_s = asyncio.get_running_loop().time() - born
             if age_s > STABLE_AFTER_S:
                 backoff_s = FIRST_BACKOFF_S
