@@ -15,6 +15,9 @@ from shared.log.kafka_consumer import KafkaConsumer
 from shared.log.kafka_producer import KafkaProducer
 from shared.log.kafka_settings import ENVELOPE_BYTES, KafkaSettings, translate, translated
 
+_VISIBLE_ROUNDS = 100
+_VISIBLE_INTERVAL_S = 0.1
+
 
 class KafkaLog:
     """See ``shared.log.api.Log``. Constructing it connects to nothing."""
@@ -41,26 +44,40 @@ class KafkaLog:
         with translated():
             response = await admin.create_topics([topic])
         for _, code, *message in response.topic_errors:
-            if code == errors.TopicAlreadyExistsError.errno:
-                existing = await self.partitions(name)
-                if existing != partitions:
-                    raise LogError(f"topic {name} has {existing} partitions, not {partitions}")
-            elif code:
+            if code and code != errors.TopicAlreadyExistsError.errno:
                 error = translate(errors.for_code(code)(*message))
                 raise type(error)(f"topic {name}: {error}")
+        existing = await self._until_visible(name)
+        if existing != partitions:
+            raise LogError(f"topic {name} has {existing} partitions, not {partitions}")
 
     async def partitions(self, topic: str) -> int:
         if topic not in self._partitions:
-            admin = await self._connect()
-            with translated():
-                (described,) = await admin.describe_topics([topic])
-            code = described["error_code"]
-            if code == errors.UnknownTopicOrPartitionError.errno:
+            count = await self._count_partitions(topic)
+            if count is None:
                 raise LogError(f"topic {topic} does not exist")
-            if code:
-                raise translate(errors.for_code(code)(topic))
-            self._partitions[topic] = len(described["partitions"])
+            self._partitions[topic] = count
         return self._partitions[topic]
+
+    async def _until_visible(self, topic: str) -> int:
+        """Its partition count, once the brokers know it: they hear of new topics a moment after the controller."""
+        for _ in range(_VISIBLE_ROUNDS):
+            count = await self._count_partitions(topic)
+            if count is not None:
+                return count
+            await self._clock.sleep(_VISIBLE_INTERVAL_S)
+        raise LogUnavailable(f"topic {topic} was created, but no broker knows it")
+
+    async def _count_partitions(self, topic: str) -> int | None:
+        admin = await self._connect()
+        with translated():
+            (described,) = await admin.describe_topics([topic])
+        code = described["error_code"]
+        if code == errors.UnknownTopicOrPartitionError.errno:
+            return None
+        if code:
+            raise translate(errors.for_code(code)(topic))
+        return len(described["partitions"])
 
     async def producer(self, client_id: str) -> KafkaProducer:
         producer = KafkaProducer(self._settings, client_id, self._clock)

@@ -267,7 +267,23 @@ class KafkaConsumer:
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
-        await self._consumer.stop()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        """Stop aiokafka's consumer, whose own ``stop`` gives up half-way when it waits for a task that it cancelled."""
+        consumer = self._consumer
+        stopping = asyncio.create_task(consumer.stop())
+        await asyncio.wait([stopping])
+        if not stopping.cancelled():
+            stopping.result()
+            return
+        if consumer._fetcher is not None:
+            await asyncio.gather(consumer._fetcher.close(), return_exceptions=True)
+            fetching = tuple(consumer._fetcher._pending_tasks)
+            for task in fetching:
+                task.cancel()
+            await asyncio.gather(*fetching, return_exceptions=True)
+        await consumer._client.close()
 
     def _check_open(self) -> None:
         if self._failure is not None:

@@ -16,6 +16,7 @@ from shared.log.api import RecordTooLarge
 from shared.log.kafka_settings import ENVELOPE_BYTES, KafkaSettings, translate, translated
 
 _WATCH_INTERVAL_S = 1.0
+_STOP_S = 2.0
 
 
 class _Acknowledgement:
@@ -92,7 +93,12 @@ class KafkaProducer:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
             self._watch = None
-        await self._producer.stop()
+        stopping = asyncio.create_task(self._producer.stop())
+        done, _ = await asyncio.wait([stopping], timeout=_STOP_S)
+        if not done:  # it would go on for ever with what has failed already
+            stopping.cancel()
+            await asyncio.gather(stopping, self._producer._sender.close(), return_exceptions=True)
+            await self._producer.client.close()
 
     async def _fail_overdue(self) -> None:
         while True:
