@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 
 from pydantic import Field
 
-from schemas.topics import TOPICS
+from schemas.topics import SESSION_CONTROL, TOPICS
 from shared.clock import Clock, SystemClock
-from shared.log.api import LogError, LogUnavailable
+from shared.log.api import LogError, LogUnavailable, TopicPartition
 from shared.log.kafka import KafkaLog
 from shared.log.kafka_settings import KafkaSettings
 from shared.settings import ServiceSettings, load
@@ -51,6 +52,7 @@ async def create_topics(
             await clock.sleep(pause_s)
             pause_s = min(2.0, pause_s * 2)
         await _until_visible(log, clock, deadline)
+        await _until_groups_are_served(log, clock, deadline)
     finally:
         await log.close()
 
@@ -66,6 +68,26 @@ async def _until_visible(log: KafkaLog, clock: Clock, deadline: float) -> None:
                 if clock.monotonic() > deadline:
                     raise
             await clock.sleep(0.05)
+
+
+async def _until_groups_are_served(log: KafkaLog, clock: Clock, deadline: float) -> None:
+    """A new cluster makes its own topic for consumer groups at their first use; until then it answers with errors."""
+    noisy = logging.getLogger("aiokafka")
+    level = noisy.level
+    noisy.setLevel(logging.CRITICAL)  # it calls that an error, and it is what we wait for here
+    consumer = await log.consumer((SESSION_CONTROL.name,), client_id="topics", group="topics")
+    try:
+        while True:
+            try:
+                await consumer.committed(TopicPartition(SESSION_CONTROL.name, 0))
+                return
+            except LogUnavailable:
+                if clock.monotonic() > deadline:
+                    raise
+            await clock.sleep(0.1)
+    finally:
+        noisy.setLevel(level)
+        await consumer.close()
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from infra.local import children
 from infra.local.events import Events
 from infra.local.plan import START_ORDER, Addresses, StackOptions, environment
 from infra.local.redis import LocalRedis, RedisUnavailable
-from infra.local.stack import StackFailed
+from infra.local.stack import StackFailed, check_weights
 from infra.local.supervised import probe
 from shared import logging
 from shared.clock import SystemClock
@@ -35,6 +35,7 @@ async def run(options: StackOptions, events: Events, stop: asyncio.Event) -> Non
     Raises:
         StackFailed: a service ended, with its error as the cause.
     """
+    check_weights(options)
     with ExitStack() as cleanup:
         redis_url = options.redis_url or _start_redis(options, events, cleanup)
         addresses = Addresses("in-memory", redis_url, options.host, options.port or children.free_port())

@@ -80,6 +80,21 @@ class StackOptions:
         return [f"{service}-{n}" for n in range(count)]
 
 
+def model_dir(options: StackOptions, service: str) -> Path:
+    """Where a service of this stack looks for weights: ``MODEL_DIR``, or the released ones."""
+    chosen = options.env.get(service, {}).get("MODEL_DIR") or os.environ.get("MODEL_DIR")
+    return Path(chosen).resolve() if chosen else PROJECT / "models" / "nano"
+
+
+def missing_weights(options: StackOptions) -> Path | None:
+    """The folder in which a service of this stack would look for weights in vain; None when all are there."""
+    for service in ("encoder", "interaction"):
+        needed = service in options.services and not (service == "interaction" and options.model == "echo")
+        if needed and not any(model_dir(options, service).glob("*.safetensors")):
+            return model_dir(options, service)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Where the stack's parts are reached."""
@@ -115,10 +130,10 @@ def environment(
         "CAPTURE_HOST": addresses.host,
         "CAPTURE_PORT": str(addresses.port),
         "MODEL": options.model,
+        "MODEL_DIR": str(model_dir(options, service)),
     }
     defaults = {
         "PYTHONUNBUFFERED": "1",
-        "MODEL_DIR": str(PROJECT / "models" / "nano"),
         "CAPTURE_DRAIN_TIMEOUT_S": "1",  # the whole stack is down within 5 s of Ctrl-C
     }
     wanted = COMMON_SETTINGS + OWN_SETTINGS[service]

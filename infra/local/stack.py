@@ -16,7 +16,7 @@ from typing import IO, Self
 from infra.local import children, jars
 from infra.local.events import Events, Silent
 from infra.local.kafka import LocalKafka
-from infra.local.plan import SCALABLE, START_ORDER, Addresses, StackOptions, environment
+from infra.local.plan import SCALABLE, START_ORDER, Addresses, StackOptions, environment, missing_weights
 from infra.local.redis import LocalRedis
 from infra.local.supervised import ServiceFailed, Supervised
 from infra.topics import create_topics
@@ -29,6 +29,13 @@ SERVER_CHECK_S = 0.25
 
 class StackFailed(RuntimeError):
     """The stack can't be brought up; the message says which part and why. Nothing of it is left running."""
+
+
+def check_weights(options: StackOptions) -> None:
+    """Raises ``StackFailed`` when a service would look for its weights in vain."""
+    missing = missing_weights(options)
+    if missing is not None:
+        raise StackFailed(f"no weights in {missing}: `make train` makes them, MODEL_DIR names another folder")
 
 
 class LocalStack:
@@ -131,6 +138,7 @@ class LocalStack:
         return self._processes[instance]
 
     async def _start(self) -> None:
+        check_weights(self.options)
         data = self._data_dir()
         redis_url = await self._start_redis(data)
         bootstrap = await self._start_kafka(data)

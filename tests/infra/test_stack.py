@@ -127,6 +127,13 @@ def test_wrong_settings_end_the_stack_with_their_name(tmp_path: Path) -> None:
     assert "CAPTURE_MAX_SESSIONS" in (tmp_path / "logs").read_text()
 
 
+def test_missing_weights_are_named_before_anything_starts(tmp_path: Path) -> None:
+    with run_stack(tmp_path, "--ephemeral", MODEL_DIR=str(tmp_path)) as stack:
+        assert f"no weights in {tmp_path}" in stack.wait_for("failed", "stack")["text"]
+        assert stack.process.wait(LONGEST_STOP_S) == 1
+        assert stack.pids() == []
+
+
 def test_without_java_all_runs_in_one_process_and_says_so(tmp_path: Path) -> None:
     bare = tmp_path / "bin"
     bare.mkdir()
