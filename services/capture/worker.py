@@ -30,7 +30,7 @@ from shared.logging import get_logger
 logger = get_logger(__name__)
 _JUMP_MS = 200.0
 _NO_ANSWERS_AFTER_S = 30.0
-_STOP_WITHIN_S = 1.5  # the services that would answer are often told to stop at the same time
+_STOP_WITHIN_S = 1.0  # the services that would answer are often told to stop at the same time
 
 
 class Fatal(Exception):
