@@ -34,6 +34,8 @@ def export(checkpoint: Path, folder: Path) -> NanoConfig:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(encoder, folder / ENCODER_WEIGHTS, metadata={"version": config.encoder_version})
     save_file(backbone, folder / WEIGHTS, metadata={"version": config.backbone_version})
+    for name in (ENCODER_WEIGHTS, WEIGHTS):
+        (folder / name).chmod(0o644)
     config.save(folder / CONFIG)
     return config
 

@@ -74,9 +74,12 @@ class Recipe:
     typed: float = 0.08
     video: float = 0.25
     delays: float = 0.15
-    noise_db: tuple[float, float] = (-75.0, -38.0)
+    noise_db: tuple[float, float] = (-85.0, -38.0)
+    digital_silence: float = 0.25
+    noise_gate: float = 0.1
     babble: float = 0.15
     gaps: float = 0.1
+    stalls: float = 0.1
     reverb: float = 0.2
     stretch: tuple[float, float] = (0.9, 1.12)
     pause_s: tuple[float, float] = (0.5, 2.0)
@@ -112,19 +115,15 @@ class Composer:
         at = int(rng.uniform(0.3, 2.0) * RATE_HZ)
         gain = 10 ** (rng.uniform(-16, 3) / 20)
         factor = rng.uniform(*recipe.stretch)
-        result_end = 0
         while at < total - RATE_HZ:
             turn = self._turn(rng, script, at, gain, factor)
             if turn is None:
                 break
-            at, result_end = self._afterwards(rng, script, turn, gain, factor)
-        del result_end
+            at = self._afterwards(rng, script, turn, gain, factor)
         self._surround(rng, script)
         return script
 
-    def _afterwards(
-        self, rng: random.Random, script: Script, turn: UserTurn, gain: float, factor: float
-    ) -> tuple[int, int]:
+    def _afterwards(self, rng: random.Random, script: Script, turn: UserTurn, gain: float, factor: float) -> int:
         """What follows a turn while nano answers it; returns where the next scene may begin."""
         assert turn.phrase is not None
         pace = COUNT_PACE_TICKS if turn.phrase.intent.startswith("count_") else 1
@@ -140,18 +139,18 @@ class Composer:
         if drawn < self._recipe.interrupt:
             if turn.phrase.delegate and rng.random() < 0.7:
                 speaking_from = max(reply_end, answer + script.results[-1][1] * TICK)
-            return speaking_from + int(rng.uniform(0.25, 1.4) * RATE_HZ), weave_end
+            return speaking_from + int(rng.uniform(0.25, 1.4) * RATE_HZ)
         if drawn < self._recipe.interrupt + self._recipe.backchannel:
             start = speaking_from + int(rng.uniform(0.3, 1.2) * RATE_HZ)
             text = rng.choice([b for b in BACKCHANNELS if b in self._bank.takes])
             take = self._bank.pick(rng, text)
             self._say(rng, script, take, "backchannel", None, start, gain, factor)
-        return max(busy, answer) + int(rng.uniform(0.4, 2.6) * RATE_HZ), weave_end
+        return max(busy, answer) + int(rng.uniform(0.4, 2.6) * RATE_HZ)
 
     def _turn(
         self, rng: random.Random, script: Script, start: int, gain: float, factor: float
     ) -> UserTurn | None:
-        kinds = self._recipe.kinds
+        kinds = {kind: share for kind, share in self._recipe.kinds.items() if self._texts[kind]}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         intents = self._texts[kind]
         intent = rng.choice(sorted(intents))
@@ -233,9 +232,7 @@ class Composer:
             at = rng.randrange(max(1, len(audio) - len(other)))
             level = 10 ** (rng.uniform(-34, -24) / 20)
             audio[at : at + len(other)] += other[: len(audio) - at] * np.float32(level)
-        audio += _noise(generator, len(audio), rng.choice((0.0, 0.7, 0.95))) * np.float32(
-            10 ** (rng.uniform(*recipe.noise_db) / 20)
-        )
+        audio += self._background(rng, generator, audio)
         tilt = np.float32(rng.uniform(-0.35, 0.35))
         audio[1:] += tilt * audio[:-1].copy()
         if rng.random() < recipe.gaps:
@@ -244,6 +241,31 @@ class Composer:
                 at = tick * TICK + rng.randrange(0, TICK - lost * 16 + 1)
                 audio[at : at + lost * 16] = 0.0
                 script.gaps[tick] = lost
+        if rng.random() < recipe.stalls:
+            self._stall(rng, script)
+
+    def _stall(self, rng: random.Random, script: Script) -> None:
+        """A client that sends nothing for a while: whole frames are gaps. Only where nobody speaks."""
+        first, count = rng.randrange(script.ticks), rng.randint(2, 15)
+        for tick in range(first, min(script.ticks, first + count)):
+            begin, end = tick * TICK, (tick + 1) * TICK
+            if any(start < end and begin < stop for turn in script.turns for start, stop in turn.pieces):
+                break
+            script.audio[begin:end] = 0.0
+            script.gaps[tick] = 200
+
+    def _background(self, rng: random.Random, generator: np.random.Generator, audio: Samples) -> Samples:
+        """Noise around the voices; often none at all: muted and gated microphones send exact zeros between words."""
+        draw = rng.random()
+        if draw < self._recipe.digital_silence:
+            return np.zeros_like(audio)
+        level = np.float32(10 ** (rng.uniform(*self._recipe.noise_db) / 20))
+        noise = _noise(generator, len(audio), rng.choice((0.0, 0.7, 0.95))) * level
+        if draw < self._recipe.digital_silence + self._recipe.noise_gate:
+            loud = np.abs(audio).reshape(-1, 800).max(axis=1) > 1e-3  # gates open and close in steps of 50 ms
+            loud[1:] |= loud[:-1].copy()
+            noise = noise * np.repeat(loud, 800)
+        return noise
 
     def _show(self, rng: random.Random, script: Script) -> None:
         """A picture every few ticks; now and then the colour changes."""

@@ -115,7 +115,8 @@ def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tup
     pieces: list[Pcm] = []
     takes: list[Take] = []
     at = 0
-    for text in texts_for(voice)[:limit]:
+    texts = texts_for(voice)
+    for text in texts[:: max(1, len(texts) // limit)] if limit else texts:
         if kokoro is not None:
             samples, ends = kokoro.speak(text)
             pcm = _resampled(samples, kokoro.rate_hz)
@@ -157,7 +158,8 @@ def build(voices: list[Voice], folder: Path, limit: int | None = None, workers: 
         jobs = [pool.submit(synthesise, v.name, v.held_out, str(folder), limit) for v in todo]
         for count, job in enumerate(as_completed(jobs), 1):
             name, seconds = job.result()
-            print(f"[{count}/{len(todo)}] {name}: {seconds:.0f} s of speech, {time.monotonic() - started:.0f} s", flush=True)
+            spent = time.monotonic() - started
+            print(f"[{count}/{len(todo)}] {name}: {seconds:.0f} s of speech, {spent:.0f} s", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -172,6 +173,8 @@ def train(run: Run, until_seconds: float | None = None) -> None:
     loader = Loader(plan.first_batch + progress.step, *arguments)
     held_out: dict[str, list[Batch]] = {}
     started, spent = time.monotonic(), progress.seconds
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
     recent: list[dict[str, float]] = []
     try:
         while progress.step < plan.steps:
@@ -191,7 +194,8 @@ def train(run: Run, until_seconds: float | None = None) -> None:
                     print(f"  held out, {name}: {shares}", flush=True)
             if progress.step % plan.save_every == 0 or progress.step == plan.steps:
                 run.save()
-            if until_seconds is not None and time.monotonic() - started > until_seconds:
+            if stopping or (until_seconds is not None and time.monotonic() - started > until_seconds):
+                print(f"stopped at step {progress.step}; --resume goes on", flush=True)
                 break
     finally:
         loader.close()

@@ -1,0 +1,73 @@
+"""Training never touches a held-out voice or phrasing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from training import voices
+from training.bank import Bank
+from training.phrases import BACKCHANNELS, BY_TEXT, HELD_OUT, TRAINING
+from training.synth import shard_path, texts_for
+
+# Named in the plan of the project: whatever else changes, these may never move to the training half.
+NEVER_TRAINED_ON = {
+    "kokoro:af_bella",
+    "kokoro:am_michael",
+    "kokoro:bf_emma",
+    "kokoro:bm_george",
+    "flite:awb",
+    "flite:rms",
+}
+
+
+def test_the_split_names_every_voice_once_and_keeps_the_promised_ones_out():
+    every = voices.load()
+    names = [v.name for v in every]
+    assert len(set(names)) == len(names)
+    assert {v.name for v in every if v.held_out} >= NEVER_TRAINED_ON
+    # the same voice under another speed or pitch would be no new voice
+    trained = {(v.engine, v.voice) for v in every if not v.held_out}
+    assert not trained & {(v.engine, v.voice) for v in every if v.held_out}
+
+
+def test_phrasings_are_split_and_every_intent_has_both_halves():
+    assert not {p.text for p in TRAINING} & {p.text for p in HELD_OUT}
+    assert {p.intent for p in TRAINING} == {p.intent for p in HELD_OUT}
+    assert sum(p.delegate for p in TRAINING) >= 200
+
+
+def test_training_voices_are_only_asked_for_training_phrasings():
+    allowed = {p.text for p in TRAINING} | set(BACKCHANNELS)
+    for voice in voices.load():
+        if not voice.held_out:
+            assert set(texts_for(voice)) <= allowed
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A corpus in which every voice, wrongly, has said everything."""
+    texts = list(BY_TEXT)
+    takes = [{"text": t, "start": n * 10, "stop": n * 10 + 10, "word_ends": None} for n, t in enumerate(texts)]
+    pcm = np.zeros(10 * len(texts), np.int16)
+    for voice in voices.load():
+        np.savez(shard_path(voice, tmp_path), pcm=pcm, takes=np.array(json.dumps(takes)))
+    return tmp_path
+
+
+def test_the_training_bank_holds_no_held_out_voice_or_phrasing(corpus):
+    bank = Bank(held_out=False, folder=corpus)
+    held_out_voices = {v.name for v in voices.load() if v.held_out}
+    assert not {v.name for v in bank.voices} & held_out_voices
+    assert not {t.voice.name for takes in bank.takes.values() for t in takes} & held_out_voices
+    assert not any(BY_TEXT[text].held_out for text in bank.takes)
+    assert len(bank.takes) == len(TRAINING)
+
+
+@pytest.mark.parametrize("new_texts", [True, False])
+def test_the_held_out_bank_holds_no_training_voice(corpus, new_texts):
+    bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
+    assert all(v.held_out for v in bank.voices)
+    assert all(BY_TEXT[text].held_out == new_texts for text in bank.takes)

@@ -1,0 +1,149 @@
+"""Writes the model card and the curves from what training and evaluation recorded; no figure is typed by hand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from services.interaction.nano.config import NanoConfig
+from training.phrases import HELD_OUT, PHRASES, TRAINING
+from training.voices import load
+
+LICENCES = (
+    ("Kokoro-82M (int8)", "Apache-2.0", "human-like voices with exact word ends"),
+    ("flite 2.2", "BSD-like (CMU)", "diphone and statistical voices with exact segment ends"),
+    ("espeak-ng", "GPL-3 (the program; used as a tool)", "many accents and timbres, for robustness"),
+)
+
+
+def plot(progress: dict[str, Any], folder: Path) -> None:
+    """``loss.png`` and ``skills.png``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4))
+    steps = [row["step"] for row in progress["losses"]]
+    for name in ("loss", "floor", "user", "text", "heard", "event"):
+        axes.semilogy(steps, [row[name] for row in progress["losses"]], label=name)
+    axes.set(xlabel="step", ylabel="training loss", title="nano: loss by head")
+    axes.legend()
+    figure.savefig(folder / "loss.png", dpi=110, bbox_inches="tight")
+    figure, both = pyplot.subplots(1, 2, figsize=(12, 4.5), sharey=True)
+    for axes, name in zip(both, ("new voices", "new voices and phrasings"), strict=True):
+        rows = [row for row in progress["held_out"] if row["set"] == name]
+        for skill in (k for k in (rows[0] if rows else {}) if k not in ("step", "seconds", "set")):
+            shares = [row[skill][0] / max(1, row[skill][1]) for row in rows]
+            axes.plot([row["step"] for row in rows], shares, marker=".", label=f"{skill} (n={rows[-1][skill][1]})")
+        axes.set(xlabel="step", title=f"held out: {name} (teacher-forced)", ylim=(0, 1.02))
+    both[1].legend(fontsize=7, loc="lower right")
+    figure.savefig(folder / "skills.png", dpi=110, bbox_inches="tight")
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    if "rate" in row:
+        return f"{100 * row['rate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}], n = {row['n']}"
+    if "p50_ms" in row:
+        return f"p50 {row['p50_ms']} ms, p90 {row['p90_ms']} ms, n = {row['n']}"
+    if "word_error_rate" in row:
+        return f"{100 * row['word_error_rate']:.1f} % word errors, n = {row['n_words']} words"
+    if "per_minute" in row:
+        return f"{row['per_minute']} a minute in {row['minutes']} minutes"
+    return f"too few cases (n = {row['n']})"
+
+
+def figures_table(evaluation: dict[str, Any]) -> str:
+    """One row a skill, one column a set."""
+    sets = evaluation["sets"]
+    names = sorted({name for part in sets.values() for name in part["figures"]})
+    lines = ["| skill | " + " | ".join(sets) + " |", "|---|" + "---|" * len(sets)]
+    for name in names:
+        lines.append(f"| {name} | " + " | ".join(_cell(part["figures"].get(name)) for part in sets.values()) + " |")
+    return "\n".join(lines)
+
+
+def voices_table() -> str:
+    voices = load()
+    rows = ["| engine | licence | training voices | held-out voices |", "|---|---|---|---|"]
+    for (engine, licence, _), key in zip(LICENCES, ("kokoro", "flite", "espeak"), strict=True):
+        halves = [[v.voice for v in voices if v.engine == key and v.held_out == held] for held in (False, True)]
+        rows.append(f"| {engine} | {licence} | {', '.join(halves[0])} | {', '.join(halves[1])} |")
+    return "\n".join(rows)
+
+
+def write(folder: Path, progress: dict[str, Any], plan: dict[str, Any], notes: str) -> None:
+    """``MODEL_CARD.md`` beside the weights."""
+    config = NanoConfig.load(folder / "config.json")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    if config.backbone_version not in evaluation["model"]:
+        raise ValueError(f"evaluation.json is of {evaluation['model']}, the weights are {config.backbone_version}")
+    seconds, sessions = progress["seconds"], progress["sessions_heard"]
+    sizes = {n: (folder / n).stat().st_size for n in ("backbone.safetensors", "encoder.safetensors")}
+    parameters = sum(sizes.values()) / 4e6
+    text = f"""# {config.name} {config.release}+{config.backbone_version}
+
+An interaction model of {parameters:.1f} M parameters: every 200 ms it hears 4 dMel tokens (and sees a picture, reads typed
+text) and decides floor, words, the user's words, and whether to delegate. No voice activity detector, no turn detector.
+Encoder `{config.encoder_version}`; the two are trained together and refused apart. float32, {sum(sizes.values()) / 1e6:.1f} MB.
+
+## Architecture
+{len(config.windows)} layers, width {config.d}, {config.heads} query heads and one key-value head of {config.head_width}; attention windows of
+{", ".join(map(str, config.windows))} ticks; depthwise causal convolution of 4 along the audio tokens; feed-forward ReLU² of {config.dense_width} in the
+first {config.moe_from_layer} layers, then a shared expert of {config.shared_width} beside {config.experts} experts of {config.expert_width} (top {config.top_k}, balanced by bias). At this size all
+experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was not compared with a dense model.
+6 tokens a tick; {config.context_ticks} ticks rebuild a session exactly. Decisions are the most probable ones; nothing is sampled.
+
+## Training
+{progress["step"]} steps of {plan["sessions"]} sessions x {plan["ticks"]} ticks: {sessions} composed sessions, {sessions * plan["ticks"] / 18000:.0f} hours of audio heard, seed {plan["seed"]}.
+AdamW, rate {plan["rate"]}, bfloat16 products, averaged weights ({plan["ema"]}). {seconds / 60:.0f} minutes of wall time on {plan["threads"]} threads of a
+shared 2-core machine ({platform.machine()}, no GPU), other work running beside it.{notes}
+Data is synthesised by `training/`: {len(TRAINING)} training phrasings of {len({p.intent for p in PHRASES})} intents ({sum(p.delegate for p in TRAINING)} of them open questions to
+delegate), {len(HELD_OUT)} held-out phrasings. Sessions add mid-turn pauses at word borders, interruptions, backchannels, noise, babble, reverberation,
+gain, tilt, resampling, lost packets, typed text, coloured shapes, and results to weave in.
+
+{voices_table()}
+
+![loss](loss.png)
+![skills](skills.png)
+
+## Held-out figures
+Closed loop, through the services' own encoder and model classes; voices below were never trained on. Intervals are 95 % bootstrap.
+Latency is from the last sample of the user's turn to the *end* of the tick that carries the first word (a word is due at that tick's end).
+
+{figures_table(evaluation)}
+
+## Limits
+- It writes words; it has no voice of its own yet.
+- English, {len({p.intent for p in PHRASES})} scripted intents; anything else is delegated, and unclear speech may be taken for an intent.
+- Synthetic voices only, training and evaluation: no claim about people's voices, rooms or microphones.
+- Its own transcript knows {len(config.heard_words) - 1} words. Colours are those of drawn shapes.
+- It does not backchannel: the class exists, training never uses it.
+- It repeats nothing, counts to ten, and remembers {config.context_ticks // 5} seconds.
+"""
+    (folder / "MODEL_CARD.md").write_text(text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("models/nano"))
+    parser.add_argument("--run", type=Path, default=Path("build/train"))
+    parser.add_argument("--notes", default="", help="a sentence about this run, e.g. fine-tunes")
+    args = parser.parse_args(argv)
+    import torch
+
+    progress = json.loads((args.run / "progress.json").read_text())
+    plan = torch.load(args.run / "last.pt", weights_only=True, mmap=True)["plan"]
+    plot(progress, args.folder)
+    write(args.folder, progress, plan, f" {args.notes}" if args.notes else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Plays scripts to an exported model through the services' own classes, and records what it does in every tick."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from services.encoder import dmel
+from services.encoder.model import FrameEncoder
+from services.interaction.nano.model import NanoModel
+from services.interaction.protocol import StepInput, StepOutput
+from training.data import pcm_of, shown
+from training.scenes import TICK, Script
+
+
+@dataclass(slots=True)
+class Played:
+    """One session as it went: per tick the output, pending words before it, and results' arrivals."""
+
+    script: Script
+    outputs: list[StepOutput] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
+    delegated: list[bool] = field(default_factory=list)
+    arrived: list[int] = field(default_factory=list)
+    pending_words: deque[str] = field(default_factory=deque)
+    due: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    def words(self, tick: int) -> str:
+        """What was said in a tick; "<copy>" for a result's word."""
+        output = self.outputs[tick]
+        return "<copy>" if output.say_pending else output.text.strip()
+
+
+def play(scripts: list[Script], encoder: FrameEncoder, model: NanoModel) -> list[Played]:
+    """All scripts side by side. Results come as scripted, counted from the model's own delegations."""
+    played = [Played(script) for script in scripts]
+    audio = [pcm_of(script).reshape(script.ticks, dmel.FRAME_SAMPLES) for script in scripts]
+    pictures = [dict(shown(script)) for script in scripts]
+    typed = [
+        {t.start // TICK: t.text for t in script.turns if t.kind == "typed"} for script in scripts
+    ]
+    tails = dmel.new_tails(len(scripts))
+    for number in range(len(scripts)):
+        model.open(f"play-{number}", 0)
+    for tick in range(scripts[0].ticks):
+        codes, tails = dmel.encode(np.stack([a[tick] for a in audio]), tails)
+        frames = encoder.encode(codes, [p.get(tick) for p in pictures], [t.get(tick, "") for t in typed])
+        inputs = [_input(f"play-{n}", tick, session, *frames[n]) for n, session in enumerate(played)]
+        for session, output in zip(played, model.step(inputs), strict=True):
+            _apply(session, tick, output)
+    for number in range(len(scripts)):
+        model.close(f"play-{number}")
+    return played
+
+
+def _input(
+    session_id: str,
+    tick: int,
+    session: Played,
+    kinds: npt.NDArray[np.uint8],
+    embeddings: npt.NDArray[np.float16],
+) -> StepInput:
+    for due, words in session.due:
+        if due <= tick:
+            session.pending_words.extend(words)
+            session.arrived.append(tick)
+    session.due = [(due, words) for due, words in session.due if due > tick]
+    waiting = session.pending_words
+    session.pending.append(len(waiting))
+    session.delegated.append(bool(session.due))
+    return StepInput(
+        session_id=session_id,
+        tick=tick,
+        embeddings=embeddings,
+        kinds=kinds,
+        gap_ms=session.script.gaps.get(tick, 0),
+        pending_word=waiting[0] if waiting else "",
+        pending_left=len(waiting),
+        delegated=bool(session.due),
+    )
+
+
+def _apply(session: Played, tick: int, output: StepOutput) -> None:
+    """What the worker does with an output: run or cancel tasks, advance or drop the pending result."""
+    session.outputs.append(output)
+    if output.say_pending:
+        session.pending_words.popleft()
+    if output.drop_pending:
+        session.pending_words.clear()
+    if output.cancel:
+        session.due.clear()
+    if output.delegate:
+        results = session.script.results
+        words, delay, _ = results[len(session.arrived) % len(results)] if results else (["result"] * 4, 8, 0)
+        session.due.append((tick + max(2, delay), list(words)))
