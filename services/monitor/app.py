@@ -32,7 +32,6 @@ async def run(settings: MonitorSettings, log: Log, clock: Clock, stop: asyncio.E
                 topics=(INTERACTION_TURNS,),
                 group=settings.monitor_group,
                 instance_id=name,
-                from_beginning=False,
                 max_deferred=MAX_OPEN_TURNS,
             ),
             clock=clock,

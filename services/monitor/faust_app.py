@@ -21,6 +21,7 @@ from schemas.records import DeadLetter
 from schemas.topics import DEAD_LETTERS, INTERACTION_TURNS, MAX_RECORD_BYTES, SESSION_METRICS, Topic
 from services.monitor.aggregate import Summary
 from services.monitor.app import run_until
+from services.monitor.in_order import InOrder
 from services.monitor.intake import Intake
 from services.monitor.sessions import sessions_loop
 from services.monitor.settings import MonitorSettings
@@ -85,7 +86,8 @@ def create_app(settings: MonitorSettings, folder: Path) -> Any:
         value_serializer="raw",
         topic_allow_declare=False,
         topic_disable_leader=True,
-        consumer_auto_offset_reset="latest",
+        # Not "latest": a monitor that dies before its first commit would lose what it had read. Old turns are skipped.
+        consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.group_session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.group_session_timeout_ms / 3000,
         broker_commit_interval=1.0,
@@ -105,6 +107,7 @@ class FaustMonitor:
         self._clock = clock
         self._partitions = partitions
         self._name = name
+        self._acks = InOrder()
         self._skipped_at: dict[TP, float] = {}
         self._metrics = self._topic(SESSION_METRICS)
         self._letters = self._topic(DEAD_LETTERS)
@@ -118,30 +121,33 @@ class FaustMonitor:
 
     async def _assigned(self, _app: Any, assigned: Any = None, **_: Any) -> None:
         self._intake.assigned()
+        self._acks.forget()
         _log.info("partitions_assigned", count=len(assigned or ()))
 
     async def _revoked(self, _app: Any, _revoked: Any = None, **_: Any) -> None:
         self._intake.aggregation.forget()
+        self._acks.forget()
 
     # --- in
 
     async def _turns(self, stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
+            self._acks.take(event)
             if self._intake.too_old(int(message.timestamp * 1000)):
                 metrics.MONITOR_SKIPPED.inc()
-                event.ack()
+                self._acks.done(event)
                 await self._skip(message.tp, message.offset)
                 continue
             try:
                 turn = codec.decode(INTERACTION_TURNS, message.value)
             except codec.UndecodableRecord as error:
                 await self._bury(message, str(error))
-                event.ack()
+                self._acks.done(event)
                 continue
             message.value = b""  # up to 10 KB that nobody needs while the second is open
             for done in self._intake.take(turn, event):
-                done.ack()
+                self._acks.done(done)
 
     async def _dead_letters(self, stream: Any) -> None:
         async for value in stream:
@@ -182,7 +188,7 @@ class FaustMonitor:
             for summary, acknowledged in zip(closed, sent, strict=True):
                 await acknowledged
                 for event in summary.tokens:
-                    event.ack()
+                    self._acks.done(event)
 
     async def _send(self, summary: Summary[EventT[bytes]]) -> Any:
         record = summary.metrics

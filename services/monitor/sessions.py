@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.records import SessionStarted
 from schemas.topics import SESSION_CONTROL
-from services.monitor.intake import Intake
+from services.monitor.intake import BACKLOG_MS, Intake
 from shared.clock import Clock
 from shared.log.api import Consumer, Log, TopicPartition
 from shared.log.loop import ConsumeLoop, Incoming, InvalidRecord, LoopSettings, Outgoing
@@ -28,7 +28,7 @@ class Sessions:
             record = incoming.value
             if isinstance(record, SessionStarted):
                 self._intake.aggregation.started(record.session_id, record.phase_ms)
-            if record.timestamp_ms >= self._intake.live_from_ms:  # not all of history again after a restart
+            if record.timestamp_ms + BACKLOG_MS >= self._intake.live_from_ms:  # not all history again
                 MONITOR_SESSIONS.labels(type(record).__name__).inc()
         return []
 
