@@ -72,7 +72,7 @@ class MemoryGroup:
         if seat.static or consumer.crashed:
             if not consumer.crashed:
                 seat.consumer = None
-            self._spawn(self._expire(seat))
+            self._spawn(self._expire(seat, self._clock.monotonic() + self._session_timeout_s))
         else:
             del self._seats[seat.name]
             self._changed.set()
@@ -119,8 +119,8 @@ class MemoryGroup:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _expire(self, seat: _Seat) -> None:
-        await self._clock.sleep(self._session_timeout_s)
+    async def _expire(self, seat: _Seat, deadline: float) -> None:
+        await self._clock.sleep_until(deadline)
         if self._seats.get(seat.name) is seat and not seat.present:
             del self._seats[seat.name]
             self._changed.set()
