@@ -86,8 +86,8 @@ async def _until_groups_are_served(log: KafkaLog, clock: Clock, deadline: float)
                     raise
             await clock.sleep(0.1)
     finally:
-        noisy.setLevel(level)
         await consumer.close()
+        noisy.setLevel(level)
 
 
 def main() -> int:

@@ -109,6 +109,8 @@ def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
             assert (PROJECT / source).exists(), source
 
 
-@pytest.mark.parametrize("line", [line for line in (PROJECT / "constraints.txt").read_text().splitlines() if line])
-def test_constraints_are_exact_versions_without_hosts(line: str) -> None:
-    assert re.fullmatch(r"[a-z0-9._-]+==[\w.+!]+( ; .+)?", line, flags=re.IGNORECASE)
+def test_constraints_are_exact_versions_without_hosts() -> None:
+    lines = (PROJECT / "constraints.txt").read_text().splitlines()
+    assert len(lines) > 100
+    wrong = [line for line in lines if not re.fullmatch(r"[a-zA-Z0-9._-]+==[\w.+!]+( ; .+)?", line)]
+    assert wrong == []

@@ -110,7 +110,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path) -> None:
     with run_stack(tmp_path, "--services", "capture") as first:
-        first.wait_for("topics")
+        first.wait_for("ready", "redis")
         with run_stack(tmp_path, "--services", "capture") as second:
             assert "another stack runs on" in second.wait_for("failed")["text"]
             assert second.process.wait(LONGEST_STOP_S) == 1
@@ -119,8 +119,9 @@ def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path) -> None:
         assert all_gone(first.pids())
 
 
-def test_wrong_settings_end_the_stack_with_their_name(tmp_path: Path) -> None:
-    with run_stack(tmp_path, "--ephemeral", "--services", "capture", CAPTURE_MAX_SESSIONS="none") as stack:
+def test_wrong_settings_end_the_stack_with_their_name(tmp_path: Path, kafka_bootstrap: str) -> None:
+    wrong = {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "CAPTURE_MAX_SESSIONS": "none"}
+    with run_stack(tmp_path, "--ephemeral", "--services", "capture", **wrong) as stack:
         assert "capture-0 can't start" in stack.wait_for("failed", "stack")["text"]
         assert stack.process.wait(LONGEST_STOP_S) == 1
         assert all_gone(stack.pids())
