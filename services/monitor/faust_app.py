@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import faust
 from faust.types import TP, EventT
 
 from schemas import codec
@@ -23,6 +22,7 @@ from services.monitor.aggregate import Summary
 from services.monitor.app import run_until
 from services.monitor.in_order import InOrder
 from services.monitor.intake import Intake
+from services.monitor.quiet_app import QuietApp
 from services.monitor.sessions import sessions_loop
 from services.monitor.settings import MonitorSettings
 from services.monitor.worker import CLOSE_EVERY_S
@@ -74,7 +74,7 @@ async def run(settings: MonitorSettings, log: Log, clock: Clock, stop: asyncio.E
 def create_app(settings: MonitorSettings, folder: Path) -> Any:
     """A Faust app without tables, web server or topics of its own: it only follows and writes."""
     servers = ";".join(f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(","))
-    return faust.App(
+    return QuietApp(
         settings.monitor_group,
         broker=servers,
         loop=asyncio.get_running_loop(),
