@@ -13,7 +13,7 @@ from training.phrases import BACKCHANNELS, BY_TEXT
 from training.synth import CORPUS, Pcm, read_shard, shard_path
 from training.voices import Voice, load
 
-ENGINE_WEIGHT = {"kokoro": 0.45, "flite": 0.25, "espeak": 0.30}
+ENGINE_WEIGHT = {"kokoro": 0.55, "flite": 0.22, "espeak": 0.23}
 
 
 @dataclass(frozen=True, slots=True)

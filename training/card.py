@@ -87,44 +87,55 @@ def write(folder: Path, progress: dict[str, Any], plan: dict[str, Any], notes: s
     seconds, sessions = progress["seconds"], progress["sessions_heard"]
     sizes = {n: (folder / n).stat().st_size for n in ("backbone.safetensors", "encoder.safetensors")}
     parameters = sum(sizes.values()) / 4e6
+    intents, heard = len({p.intent for p in PHRASES}), len(config.heard_words) - 1
+    open_count = sum(p.delegate for p in TRAINING)
     text = f"""# {config.name} {config.release}+{config.backbone_version}
 
-An interaction model of {parameters:.1f} M parameters: every 200 ms it hears 4 dMel tokens (and sees a picture, reads typed
-text) and decides floor, words, the user's words, and whether to delegate. No voice activity detector, no turn detector.
-Encoder `{config.encoder_version}`; the two are trained together and refused apart. float32, {sum(sizes.values()) / 1e6:.1f} MB.
+An interaction model of {parameters:.1f} M parameters: every 200 ms it hears 4 dMel tokens (and sees a picture, reads
+typed text) and decides floor, words, the user's words, and whether to delegate. No voice activity detector, no turn
+detector. Encoder `{config.encoder_version}`; the two are trained together and refused apart. float32,
+{sum(sizes.values()) / 1e6:.1f} MB.
 
 ## Architecture
-{len(config.windows)} layers, width {config.d}, {config.heads} query heads and one key-value head of {config.head_width}; attention windows of
-{", ".join(map(str, config.windows))} ticks; depthwise causal convolution of 4 along the audio tokens; feed-forward ReLU² of {config.dense_width} in the
-first {config.moe_from_layer} layers, then a shared expert of {config.shared_width} beside {config.experts} experts of {config.expert_width} (top {config.top_k}, balanced by bias). At this size all
-experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was not compared with a dense model.
-6 tokens a tick; {config.context_ticks} ticks rebuild a session exactly. Decisions are the most probable ones; nothing is sampled.
+{len(config.windows)} layers, width {config.d}, {config.heads} query heads, one key-value head of {config.head_width};
+attention windows of {", ".join(map(str, config.windows))} ticks; depthwise causal convolution of 4 along the audio
+tokens; feed-forward ReLU² of {config.dense_width} in the first {config.moe_from_layer} layers, then a shared expert of
+{config.shared_width} beside {config.experts} experts of {config.expert_width} (top {config.top_k}, balanced by bias).
+At this size all experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was
+not compared with a dense model. 6 tokens a tick; {config.context_ticks} ticks rebuild a session exactly. Decisions are
+the most probable ones; nothing is sampled.
 
 ## Training
-{progress["step"]} steps of {plan["sessions"]} sessions x {plan["ticks"]} ticks: {sessions} composed sessions, {sessions * plan["ticks"] / 18000:.0f} hours of audio heard, seed {plan["seed"]}.
-AdamW, rate {plan["rate"]}, bfloat16 products, averaged weights ({plan["ema"]}). {seconds / 60:.0f} minutes of wall time on {plan["threads"]} threads of a
+{progress["step"]} steps of {plan["sessions"]} sessions x {plan["ticks"]} ticks: {sessions} composed sessions,
+{sessions * plan["ticks"] / 18000:.0f} hours of audio heard, seed {plan["seed"]}. AdamW, rate {plan["rate"]}, bfloat16
+products, averaged weights ({plan["ema"]}). {seconds / 60:.0f} minutes of wall time on {plan["threads"]} threads of a
 shared 2-core machine ({platform.machine()}, no GPU), other work running beside it.{notes}
-Data is synthesised by `training/`: {len(TRAINING)} training phrasings of {len({p.intent for p in PHRASES})} intents ({sum(p.delegate for p in TRAINING)} of them open questions to
-delegate), {len(HELD_OUT)} held-out phrasings. Sessions add mid-turn pauses at word borders, interruptions, backchannels, noise, babble, reverberation,
-gain, tilt, resampling, lost packets, typed text, coloured shapes, and results to weave in.
+
+Data is synthesised by `training/`: {len(TRAINING)} training phrasings of {intents} intents ({open_count} of them open
+questions to delegate), {len(HELD_OUT)} held-out phrasings. Sessions add mid-turn pauses at word borders, interruptions,
+backchannels, noise, digital silence, babble, reverberation, gain, equalisation, resampling, lost packets, stalls,
+typed text, coloured shapes, and results to weave in.
 
 {voices_table()}
+
+A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices.
 
 ![loss](loss.png)
 ![skills](skills.png)
 
 ## Held-out figures
-Closed loop, through the services' own encoder and model classes; voices below were never trained on. Intervals are 95 % bootstrap.
-Latency is from the last sample of the user's turn to the *end* of the tick that carries the first word (a word is due at that tick's end).
+Closed loop, through the services' own encoder and model classes; the held-out voices were never trained on. Intervals
+are 95 % bootstrap. Latency is from the last sample of the user's turn to the *end* of the tick that carries the first
+word (a word is due at that tick's end). "Digital silence" sessions have exact zeros around the voice, and stalls.
 
 {figures_table(evaluation)}
 
 ## Limits
 - It writes words; it has no voice of its own yet.
-- English, {len({p.intent for p in PHRASES})} scripted intents; anything else is delegated, and unclear speech may be taken for an intent.
-- Synthetic voices only, training and evaluation: no claim about people's voices, rooms or microphones.
-- Its own transcript knows {len(config.heard_words) - 1} words. Colours are those of drawn shapes.
-- It does not backchannel: the class exists, training never uses it.
+- English, {intents} scripted intents; anything else is delegated, and unclear speech may be taken for an intent.
+- Synthetic voices only, in training and evaluation: no claim about people's voices, rooms or microphones.
+- Its own transcript knows {heard} words. Colours are those of drawn shapes.
+- It gives no backchannels: the class exists, training never uses it.
 - It repeats nothing, counts to ten, and remembers {config.context_ticks // 5} seconds.
 """
     (folder / "MODEL_CARD.md").write_text(text)

@@ -74,7 +74,8 @@ def shown(script: Script) -> list[tuple[int, npt.NDArray[np.uint8]]]:
 
 def collate(scripts: list[Script], all_targets: list[Targets], rng: random.Random) -> Batch:
     """Arrays of a batch; every session starts at a random age, so that no phase of the clock is special."""
-    patches, patches_at, words, words_from, words_at = [], [], [], [], []
+    patches, patches_at, words_from, words_at = [], [], [], []
+    words: list[int] = []
     for number, script in enumerate(scripts):
         for tick, pair in shown(script):
             patches.append(pair)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from training.bank import Bank, Utterance
 from training.scenes import cut_places
@@ -51,7 +51,7 @@ DEMO = (
     Line("kokoro:af_bella", "can you hear me", 2.6, "answers"),
     Line("kokoro:am_michael", "what is your name", 2.6, "holds through the pause, then says its name", 2, 1.0),
     Line("kokoro:bf_emma", "what is the capital of france", 3.0, "delegates, weaves the result in when it comes"),
-    Line("kokoro:bm_george", "can you count to ten", 7.0, "counts"),
+    Line("kokoro:bm_george", "can you count to ten", 9.5, "counts"),
     Line("kokoro:bm_george", "stop", 1.8, "yields, says okay"),
     Line("kokoro:af_bella", "thank you", 2.4, "answers"),
     Line("kokoro:am_michael", "goodbye", 2.6, "says goodbye"),

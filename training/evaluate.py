@@ -20,10 +20,14 @@ from training.oracle import Oracle
 from training.scenes import TICK, Composer, Recipe, UserTurn
 from training.synth import CORPUS
 
+DIGITAL_SILENCE = "digital silence"
+_PLAIN = Recipe(pause=0.0, interrupt=0.0, backchannel=0.0, typed=0.0, delays=0.0, video=0.0, digital_silence=0.1)
 SKILLS: dict[str, Recipe] = {
-    "turns": Recipe(pause=0.0, interrupt=0.0, backchannel=0.0, typed=0.1, delays=0.0, video=0.25),
-    "pauses": Recipe(pause=1.0, interrupt=0.0, backchannel=0.0, typed=0.0, delays=0.0, video=0.0),
-    "overlaps": Recipe(pause=0.0, interrupt=0.45, backchannel=0.4, typed=0.0, delays=0.0, video=0.0),
+    "turns": replace(_PLAIN, typed=0.15, video=0.3),
+    "pauses": replace(_PLAIN, pause=1.0),
+    "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
+    # Nothing but exact zeros around the voice, and stalls: what muted or gated microphones and bad links send.
+    DIGITAL_SILENCE: replace(_PLAIN, pause=0.3, digital_silence=1.0, babble=0.0, reverb=0.0, stalls=0.5),
 }
 # Overlaps need something to talk over: counting and results last long enough.
 _LONG = {"fixed": 0.1, "count": 0.5, "open": 0.4}
@@ -51,7 +55,8 @@ class Scores:
             row: dict[str, Any] = {"n": len(hits)}
             if len(hits) >= MIN_CASES:
                 draws = sorted(sum(rng.choices(hits, k=len(hits))) / len(hits) for _ in range(400))
-                row |= {"rate": round(sum(hits) / len(hits), 4), "low": round(draws[10], 4), "high": round(draws[389], 4)}
+                rate, low, high = (round(x, 4) for x in (sum(hits) / len(hits), draws[10], draws[389]))
+                row |= {"rate": rate, "low": low, "high": high}
             rows[name] = row
         latencies = sorted(self.latencies_ms)
         if len(latencies) >= MIN_CASES:
@@ -73,6 +78,17 @@ def _end_tick(turn: UserTurn) -> int:
     return (turn.stop if turn.kind != "typed" else turn.start) // TICK
 
 
+def _label(turn: UserTurn, expected: tuple[str, ...]) -> str:
+    assert turn.phrase is not None
+    if turn.kind == "typed":
+        return "typed text"
+    if turn.phrase.delegate:
+        return "open question"
+    if turn.phrase.intent.startswith("count_"):
+        return "count"
+    return "colour seen" if turn.phrase.intent == "colour" and expected != turn.phrase.reply else "intent"
+
+
 def _score_answer(played: Played, turn: UserTurn, until: int, scores: Scores) -> None:
     """The words said after the turn's end until the next turn begins."""
     assert turn.phrase is not None
@@ -83,20 +99,18 @@ def _score_answer(played: Played, turn: UserTurn, until: int, scores: Scores) ->
     if until - end < 4 or end + 4 >= played.script.ticks:
         return
     words = [word for _, word in own][: len(expected)]
-    whole = until - end > 3 + len(expected) * 2
-    right = words == list(expected[: len(words)]) and (len(words) == len(expected) or not whole) and bool(words)
+    uncut = until - end > 3 + len(expected) * 2
+    right = bool(words) and words == list(expected[: len(words)]) and (len(words) == len(expected) or not uncut)
     prompt = bool(own) and own[0][0] <= end + 2
-    label = "typed text" if turn.kind == "typed" else "colour seen" if expected[:2] == ("i", "see") and expected[2:] != (
-        "nothing",
-    ) else "open question" if turn.phrase.delegate else "count" if turn.phrase.intent.startswith("count") else "intent"
-    scores.add(f"right answer within two ticks: {label}", right and prompt)
+    scores.add(f"right answer within two ticks: {_label(turn, expected)}", right and prompt)
     if turn.kind != "typed":
         scores.add("right answer within two ticks: all spoken turns", right and prompt)
         scores.add("answered within two ticks", prompt)
         if own:
             scores.latencies_ms.append((own[0][0] + 1) * 200 - turn.stop / 16)
     delegated = any(played.outputs[t].delegate for t in range(end, min(end + 4, played.script.ticks)))
-    scores.add("delegates what it cannot answer" if turn.phrase.delegate else "delegates nothing else", delegated == turn.phrase.delegate)
+    name = "delegates what it cannot answer" if turn.phrase.delegate else "delegates nothing else"
+    scores.add(name, delegated == turn.phrase.delegate)
     if turn.phrase.intent == "cancel" and (played.pending[end] or played.delegated[end]):
         gone = any(played.outputs[t].drop_pending or played.outputs[t].cancel for t in range(end, end + 4))
         scores.add("never mind drops or cancels the task", gone)
@@ -113,7 +127,8 @@ def _score_listening(played: Played, turn: UserTurn, scores: Scores) -> None:
         (_, pause), (resume, _) = turn.pieces
         length = (resume - pause) / 16_000
         silent = not any(played.words(t) for t in range(pause // TICK, resume // TICK + 1))
-        scores.add(f"holds through a pause of {'0.5–1.0' if length < 1 else '1.0–1.5' if length < 1.5 else '1.5–2.0'} s", silent)
+        span = "0.5–1.0" if length < 1 else "1.0–1.5" if length < 1.5 else "1.5–2.0"
+        scores.add(f"holds through a pause of {span} s", silent)
 
 
 def _remaining(played: Played, tick: int, answer: tuple[int, tuple[str, ...]] | None) -> int:
@@ -149,7 +164,8 @@ def _score_weaving(played: Played, scores: Scores) -> None:
     for tick in played.arrived:
         window = range(tick, min(tick + 5, played.script.ticks))
         if len(window) == 5 and not busy & set(range(tick - 2, tick + 5)) and not played.words(tick - 1):
-            scores.add("weaves a result in within two ticks", any(played.words(t) == "<copy>" for t in range(tick, tick + 3)))
+            woven = any(played.words(t) == "<copy>" for t in range(tick, tick + 3))
+            scores.add("weaves a result in within two ticks", woven)
     for turn in played.script.turns:
         if turn.phrase is None or turn.kind == "typed":
             continue
@@ -208,7 +224,7 @@ def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[s
     started = time.monotonic()
     for name, new_texts in (("new voices", False), ("new voices and phrasings", True)):
         bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
-        scores = Scores()
+        scores, zeros = Scores(), Scores()
         for skill, recipe in SKILLS.items():
             kinds = _LONG if skill == "overlaps" else recipe.kinds
             composer = Composer(bank, replace(recipe, kinds=kinds), TICKS)
@@ -216,9 +232,11 @@ def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[s
             for first in range(0, sessions, 16):
                 scripts = [composer.compose(rng) for _ in range(min(16, sessions - first))]
                 for played in play(scripts, encoder, model):
-                    score(played, scores)
+                    score(played, zeros if skill == DIGITAL_SILENCE else scores)
         voices = [v.name for v in bank.voices]
-        report["sets"][name] = {"voices": voices, "sessions": 3 * sessions, "figures": scores.report()}
+        count = (len(SKILLS) - 1) * sessions
+        report["sets"][name] = {"voices": voices, "sessions": count, "figures": scores.report()}
+        report["sets"][f"{name}, digital silence"] = {"voices": voices, "sessions": sessions, "figures": zeros.report()}
     report["seconds"] = round(time.monotonic() - started)
     return report
 

@@ -22,7 +22,7 @@ MODEL = Path("models/nano")
 def export(checkpoint: Path, folder: Path) -> NanoConfig:
     """Export and return the configuration, which names both versions."""
     state = torch.load(checkpoint, weights_only=True)
-    config = NanoConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()})
+    config = NanoConfig.from_dict(state["config"])
     learner = Learner(config)
     learner.load_state_dict(state["learner"])
     learner.load_state_dict(state["ema"], strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 import subprocess
 from functools import lru_cache
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from training.voices import load
 
 CACHE = Path(os.environ.get("MICROTURN_KOKORO", "build/kokoro"))
 _STEP = 600  # samples of 24 kHz audio in one duration step
@@ -74,17 +77,37 @@ def _phonemes(word: str, language: str) -> str:
     return str(_tokenizer().phonemize(word, language))
 
 
+@lru_cache(maxsize=64)
+def _style(voice: str) -> npt.NDArray[np.float32]:
+    return np.fromfile(_voices() / f"{voice}.bin", dtype=np.float32).reshape(-1, 1, 256)
+
+
+def _language(voice: str) -> str:
+    return "en-gb" if voice.startswith("b") else "en-us"
+
+
 class Kokoro:
     """One voice. ``speak`` gives float32 audio at ``rate_hz`` and each word's end in samples at 16 kHz."""
 
     rate_hz = 24_000
 
     def __init__(self, voice: str) -> None:
-        self._style = np.fromfile(_voices() / f"{voice}.bin", dtype=np.float32).reshape(-1, 1, 256)
-        self._language = "en-gb" if voice.startswith("b") else "en-us"
+        """A voice's name, or ``blend-N``: then every phrase has a speaker of its own, mixed from training voices."""
+        self._blend = voice if voice.startswith("blend-") else ""
+        if not self._blend:
+            self._style, self._language = _style(voice), _language(voice)
+
+    def _draw(self, text: str) -> None:
+        rng = random.Random(f"{self._blend}/{text}")
+        names = [v.voice for v in load() if v.engine == "kokoro" and not v.held_out and "blend" not in v.voice]
+        chosen, share = rng.sample(names, 2), rng.uniform(0.25, 0.75)
+        self._style = share * _style(chosen[0]) + (1.0 - share) * _style(chosen[1])
+        self._language = _language(chosen[0])
 
     def speak(self, text: str) -> tuple[npt.NDArray[np.float32], list[int]]:
         """Words are phonemised one by one, so that every phoneme belongs to a known word."""
+        if self._blend:
+            self._draw(text)
         tokens: list[int] = []
         borders: list[int] = []
         for word in text.split():

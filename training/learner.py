@@ -81,7 +81,8 @@ class Learner(nn.Module):
         audio = self.encoder.audio(torch.from_numpy(batch.codes))
         video, has_video = audio.new_zeros(n, ticks, audio.shape[-1]), torch.zeros(n, ticks, dtype=torch.bool)
         if len(batch.patches_at):
-            pooled = self.encoder.video(torch.from_numpy(batch.patches)).unflatten(0, (len(batch.patches_at), -1))
+            pooled = self.encoder.video(torch.from_numpy(batch.patches))
+            pooled = pooled.view(len(batch.patches_at), -1, pooled.shape[-1])
             at = tuple(torch.from_numpy(batch.patches_at).unbind(1))
             video = video.index_put(at, pooled.mean(dim=1).float())
             has_video[at] = True

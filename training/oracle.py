@@ -72,8 +72,10 @@ class Oracle:
 
     def run(self) -> Targets:
         ticks = self._script.ticks
-        zeros = [np.zeros(ticks, dtype=np.int64) for _ in range(5)]
-        targets = Targets(*zeros, np.ones(ticks, bool), np.ones(ticks, bool), np.zeros((ticks, 4), np.int64))
+        floor, user, text, heard, event = np.zeros((5, ticks), dtype=np.int64)
+        counts = np.ones((2, ticks), dtype=bool)
+        pending = np.zeros((ticks, 4), dtype=np.int64)
+        targets = Targets(floor, user, text, heard, event, counts[0], counts[1], pending)
         self._mark_user(targets)
         self._mark_heard(targets)
         for tick in range(ticks):

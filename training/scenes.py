@@ -1,4 +1,4 @@
-"""Composes a session's user side: turns, pauses, interruptions, backchannels, typed text, pictures, sound around them."""
+"""Composes a session's user side: turns, pauses, interruptions, backchannels, typed text, pictures, other sounds."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ class Recipe:
     gaps: float = 0.1
     stalls: float = 0.1
     reverb: float = 0.2
-    stretch: tuple[float, float] = (0.9, 1.12)
+    equaliser: float = 0.3
+    stretch: tuple[float, float] = (0.87, 1.15)
     pause_s: tuple[float, float] = (0.5, 2.0)
     result_delay: tuple[int, int] = (4, 22)
     kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.46, "count": 0.14, "open": 0.40})
@@ -173,7 +174,8 @@ class Composer:
         if phrase.delegate:
             count = rng.randint(2, 9)
             delay = rng.randint(*self._recipe.result_delay)
-            script.results.append(([f"w{rng.randrange(100000)}" for _ in range(count)], delay, rng.choice((0, 0, 1, 2))))
+            words = [f"w{rng.randrange(100000)}" for _ in range(count)]
+            script.results.append((words, delay, rng.choice((0, 0, 1, 2))))
         return turn
 
     def _say(
@@ -233,6 +235,8 @@ class Composer:
             level = 10 ** (rng.uniform(-34, -24) / 20)
             audio[at : at + len(other)] += other[: len(audio) - at] * np.float32(level)
         audio += self._background(rng, generator, audio)
+        if rng.random() < recipe.equaliser:
+            audio[:] = _equalised(generator, audio)
         tilt = np.float32(rng.uniform(-0.35, 0.35))
         audio[1:] += tilt * audio[:-1].copy()
         if rng.random() < recipe.gaps:
@@ -292,6 +296,15 @@ def picture(rng: random.Random, colour: str, shape: tuple[int, int, int, int]) -
     inside = np.maximum(down, across) < radius if square else down**2 + across**2 < radius**2
     image[inside] = np.array(_RGB[colour]) * rng.uniform(0.75, 1.05) + generator.normal(0, 8, 3)
     return np.asarray(np.clip(image, 0, 255), dtype=np.uint8)
+
+
+def _equalised(generator: np.random.Generator, audio: Samples) -> Samples:
+    """The audio through a smooth random curve of some decibels: microphones, and a little of other throats."""
+    spectrum = np.fft.rfft(audio)
+    octaves = np.log2(np.maximum(np.linspace(0, RATE_HZ / 2, len(spectrum)), 62.5))
+    knots = np.linspace(octaves[0], octaves[-1], 9)
+    curve = 10 ** (np.interp(octaves, knots, generator.normal(0, 3.0, len(knots))) / 20)
+    return np.fft.irfft(spectrum * curve, len(audio)).astype(np.float32)
 
 
 def _noise(generator: np.random.Generator, length: int, colour: float) -> Samples:

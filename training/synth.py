@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from training.kokoro import Kokoro, kokoro_ready
-from training.phrases import BACKCHANNELS, HELD_OUT, TRAINING
+from training.phrases import BACKCHANNELS, BY_TEXT, HELD_OUT, TRAINING
 from training.voices import Voice, load
 
 RATE_HZ = 16_000
@@ -53,6 +53,9 @@ def texts_for(voice: Voice, seed: int = 0) -> list[str]:
     if voice.held_out:
         held = [p.text for p in HELD_OUT]
         return short + (held + training if voice.engine != "kokoro" else held + rng.sample(training, 25))
+    if voice.voice.startswith("blend-"):  # mostly short phrases, which need many speakers most
+        chosen = [t for t in training if rng.random() < (0.08 if BY_TEXT[t].delegate else 0.45)]
+        return short + chosen
     share = {"flite": 1.0, "espeak": 0.6, "kokoro": 0.13}[voice.engine]
     chosen = [p.text for p in TRAINING if not p.delegate and rng.random() < min(1.0, 1.25 * share)]
     chosen += [p.text for p in TRAINING if p.delegate and rng.random() < 0.8 * share]
@@ -111,6 +114,7 @@ def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tup
     path = shard_path(voice, Path(folder))
     scratch = path.with_suffix(".tmp")
     scratch.mkdir(parents=True, exist_ok=True)
+    ends: list[int] | None
     kokoro = Kokoro(voice.voice) if voice.engine == "kokoro" else None
     pieces: list[Pcm] = []
     takes: list[Take] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import random
 import signal
@@ -15,8 +16,9 @@ from typing import Any
 import torch
 
 from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.network import Experts
 from training.bank import Bank
-from training.data import Batch, Loader, Source, collate, vocabularies
+from training.data import Batch, Loader, collate, vocabularies
 from training.learner import Learner, default_config, skills
 from training.oracle import Oracle
 from training.scenes import Composer, Recipe
@@ -119,14 +121,14 @@ class Run:
             decisions = self.learner(batch, drop=True)
         loss, parts = self.learner.loss(batch, decisions)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         self.optimizer.step()
         decay = min(self.plan.ema, (1 + self.progress.step) / (10 + self.progress.step))
         names, live = zip(*((n, p.detach()) for n, p in self.learner.named_parameters()), strict=True)
         torch._foreach_lerp_([self.ema[n] for n in names], list(live), 1 - decay)
         for module in self.learner.modules():
-            if hasattr(module, "rebalance"):
+            if isinstance(module, Experts):
                 module.rebalance(self.plan.balance)
         self.progress.step += 1
         self.progress.sessions_heard += len(batch.codes)
@@ -167,8 +169,14 @@ def held_out_batches(corpus: Path, sessions: int, ticks: int, new_texts: bool) -
 
 
 def train(run: Run, until_seconds: float | None = None) -> None:
-    """To the plan's last step, or until the clock says so."""
+    """To the plan's last step, until the clock says so, or until SIGTERM; always leaves a checkpoint.
+
+    Raises ``BlockingIOError`` when another process trains in this folder.
+    """
     plan, progress = run.plan, run.progress
+    run.folder.mkdir(parents=True, exist_ok=True)
+    lock = (run.folder / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     arguments = (run.corpus, Recipe(), plan.sessions, plan.ticks, plan.seed)
     loader = Loader(plan.first_batch + progress.step, *arguments)
     held_out: dict[str, list[Batch]] = {}
@@ -189,7 +197,8 @@ def train(run: Run, until_seconds: float | None = None) -> None:
                 for name, new in (("new voices", False), ("new voices and phrasings", True)):
                     held_out[name] = held_out.get(name) or held_out_batches(run.corpus, 48, plan.ticks, new)
                     figures = run.evaluate(held_out[name])
-                    progress.held_out.append({"step": progress.step, "seconds": progress.seconds, "set": name, **figures})
+                    row = {"step": progress.step, "seconds": progress.seconds, "set": name}
+                    progress.held_out.append(row | figures)
                     shares = {k: round(hit / case, 3) for k, (hit, case) in figures.items() if case}
                     print(f"  held out, {name}: {shares}", flush=True)
             if progress.step % plan.save_every == 0 or progress.step == plan.steps:
@@ -200,6 +209,7 @@ def train(run: Run, until_seconds: float | None = None) -> None:
     finally:
         loader.close()
     run.save()
+    lock.close()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -71,6 +71,8 @@ def _products(x: Tensor, weight: Tensor, per_item: bool) -> Tensor:
 class EncoderNet(nn.Module):
     """dMel codes, patches and word buckets to embeddings ``[…, d]``."""
 
+    offsets: Tensor
+
     def __init__(self, d: int) -> None:
         super().__init__()
         self.d = d
@@ -120,7 +122,12 @@ class FrameEncoder:
 
     @classmethod
     def load(cls, path: Path | str) -> FrameEncoder:
-        """From a model folder. Raises ``FileNotFoundError``; ``ValueError`` when the weights do not hash to their name."""
+        """From a model folder.
+
+        Raises:
+            FileNotFoundError: there are no weights.
+            ValueError: the weights do not hash to the name that they carry.
+        """
         file = Path(path) / WEIGHTS
         tensors = load_file(file)
         with safe_open(file, framework="pt") as opened:

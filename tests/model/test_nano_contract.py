@@ -52,7 +52,7 @@ def test_another_encoder_is_refused_by_name(folder):
 def test_changed_backbone_weights_are_refused(folder):
     weights = {k: v.contiguous() for k, v in network(seed=1).state_dict().items()}
     save_file(weights, folder / WEIGHTS)
-    with pytest.raises(VersionMismatch, match="config.json names"):
+    with pytest.raises(VersionMismatch, match="names"):
         NanoModel.load(folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 NONE, COPY = 0, 1  # ids of the text vocabulary: say nothing, say the next pending word
 FLOORS = ("hold", "take", "backchannel", "yield")
@@ -42,8 +43,11 @@ class NanoConfig:
 
     @property
     def context_ticks(self) -> int:
-        """How many former ticks a restore must read: each layer reaches back over its window (less the tick itself) and,
-        by its convolution, one tick more; and the oldest of these ticks is fed with the output of the one before it."""
+        """How many former ticks a restore must read.
+
+        Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more; and the
+        oldest of these ticks is fed with the output of the one before it.
+        """
         return sum(window - 1 + 1 for window in self.windows) + 1
 
     def save(self, path: Path) -> None:
@@ -51,5 +55,10 @@ class NanoConfig:
 
     @classmethod
     def load(cls, path: Path) -> NanoConfig:
-        raw = json.loads(path.read_text())
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        return cls.from_dict(json.loads(path.read_text()))
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> NanoConfig:
+        """Raises ``TypeError`` when a field is missing or unknown."""
+        fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()}
+        return cls(**fields)

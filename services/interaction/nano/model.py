@@ -104,12 +104,13 @@ class NanoModel:
         self.d = config.d
         self.context_ticks = config.context_ticks
         self.capacity = capacity
+        self.quiet_tokens = NOTHING_YET
         self.config = config
         self._net = net.eval()
         self._free = list(range(capacity - 1, -1, -1))
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
-        self._biases = [layer.attention.ring_biases() for layer in net.layers]
+        self._biases = [attention.ring_biases() for attention in net.attentions]
         width = config.head_width
         self._memory = [
             LayerState(
@@ -136,7 +137,8 @@ class NanoModel:
             raise VersionMismatch(f"{folder / WEIGHTS} is {found}, but {CONFIG} names {config.backbone_version}")
         encoder = f"enc-{backbone_version(load_file(folder / ENCODER_WEIGHTS))}"
         if encoder != config.encoder_version:
-            raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {config.encoder_version}")
+            wanted = config.encoder_version
+            raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {wanted}")
         net = NanoNet(config)
         net.load_state_dict(tensors)
         return cls(net, capacity)
@@ -181,7 +183,9 @@ class NanoModel:
             session.fed = tuple(tokens)
 
     def _check(self, tokens: tuple[int, ...]) -> None:
-        sizes = [table.num_embeddings for table in self._net.fed]
+        config = self.config
+        words, heard = len(config.text_words), len(config.heard_words)
+        sizes = (len(FLOORS), len(USERS), words, heard, len(EVENTS), words, MAX_SINCE + 1)
         if len(tokens) != len(sizes) or any(not 0 <= t < size for t, size in zip(tokens, sizes, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
@@ -223,7 +227,7 @@ class NanoModel:
         return StepPlace(slots, biases)
 
     def _inputs(self, batch: Sequence[StepInput], sessions: list[_Session]) -> TickInputs:
-        """Arrays of one tick each; raises ``ValueError`` when a frame does not hold exactly 4 audio tokens of width d."""
+        """Arrays of one tick each; raises ``ValueError`` unless a frame holds exactly 4 audio tokens of width d."""
         n, d = len(batch), self.d
         audio = np.zeros((n, 1, AUDIO_TOKENS, d), dtype=np.float32)
         video, text = np.zeros((n, 1, d), dtype=np.float32), np.zeros((n, 1, d), dtype=np.float32)
@@ -240,9 +244,16 @@ class NanoModel:
                     into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
             left = left_step(item.pending_left)
             pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0)
-        fed = torch.tensor([[s.fed] for s in sessions])
-        arrays = [torch.from_numpy(a) for a in (audio, video, has_video, text, has_text)]
-        return TickInputs(*arrays, fed, torch.from_numpy(pending), self._phases(sessions))
+        return TickInputs(
+            audio=torch.from_numpy(audio),
+            video=torch.from_numpy(video),
+            has_video=torch.from_numpy(has_video),
+            text=torch.from_numpy(text),
+            has_text=torch.from_numpy(has_text),
+            fed=torch.tensor([[s.fed] for s in sessions]),
+            pending=torch.from_numpy(pending),
+            time=self._phases(sessions),
+        )
 
     def _phases(self, sessions: list[_Session]) -> Tensor:
         rows = [

@@ -165,7 +165,8 @@ class Attention(nn.Module):
         query = self.query(x, per_tick).view(n, rows, self.heads, self.width)
         key, value = self.key_value(x, per_tick).chunk(2, dim=-1)
         if state is None or slots is None:
-            return self.out(self._attend_sequence(query, key, value, bias), per_tick)
+            whole: Tensor = self.out(self._attend_sequence(query, key, value, bias), per_tick)
+            return whole
         every = torch.arange(n)
         state.keys[every, slots] = key
         state.values[every, slots] = value
@@ -174,12 +175,16 @@ class Attention(nn.Module):
         scores = torch.bmm(query, keys.transpose(1, 2)) * self.width**-0.5
         weights = torch.softmax(scores + bias, dim=-1)
         mixed = torch.bmm(weights, state.values.view(n, -1, self.width)).view(n, self.heads, rows, self.width)
-        return self.out(mixed.transpose(1, 2).reshape(n, rows, -1), per_tick)
+        projected: Tensor = self.out(mixed.transpose(1, 2).reshape(n, rows, -1), per_tick)
+        return projected
 
 
 class Experts(nn.Module):
     """A shared expert beside routed ones. All experts stand in one wide product and unchosen ones are gated to zero:
     at this size that is cheaper than gathering them. ``balance`` shifts the choice only, never the mixture."""
+
+    balance: Tensor
+    load: Tensor
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -202,7 +207,8 @@ class Experts(nn.Module):
         hidden = self.up(x, per_tick).relu().square()
         shared, routed = hidden[..., : self.shared_width], hidden[..., self.shared_width :]
         routed = routed.unflatten(-1, (self.experts, self.width)) * gates.to(hidden.dtype).unsqueeze(-1)
-        return self.down(torch.cat([shared, routed.flatten(-2)], dim=-1), per_tick)
+        mixed: Tensor = self.down(torch.cat([shared, routed.flatten(-2)], dim=-1), per_tick)
+        return mixed
 
     @torch.no_grad()
     def rebalance(self, rate: float) -> None:
@@ -218,7 +224,8 @@ class Dense(nn.Module):
         self.down = Product(config.dense_width, config.d, 0.5)
 
     def forward(self, x: Tensor, per_tick: bool) -> Tensor:
-        return self.down(self.up(x, per_tick).relu().square(), per_tick)
+        fed: Tensor = self.down(self.up(x, per_tick).relu().square(), per_tick)
+        return fed
 
 
 class Layer(nn.Module):
@@ -243,7 +250,8 @@ class Layer(nn.Module):
         mixed = stream[:, :length] * self.taps[0]
         for tap in range(1, CONV_TAPS):
             mixed = mixed + stream[:, tap : tap + length] * self.taps[tap]
-        return torch.cat([x[:, :, :AUDIO_TOKENS] + mixed.view(n, ticks, AUDIO_TOKENS, d), x[:, :, AUDIO_TOKENS:]], dim=2)
+        mixed = x[:, :, :AUDIO_TOKENS] + mixed.view(n, ticks, AUDIO_TOKENS, d)
+        return torch.cat([mixed, x[:, :, AUDIO_TOKENS:]], dim=2)
 
     def forward(self, x: Tensor, bias: Tensor, state: LayerState | None, slots: Tensor | None) -> Tensor:
         """``x [n, ticks, 6, d]``; with a state, ``ticks`` is 1."""
@@ -272,6 +280,7 @@ class NanoNet(nn.Module):
             nn.init.normal_(table.weight, std=0.3)
         self.time = Product(2 * len(PERIODS_TICKS), d, 0.3)
         self.layers = nn.ModuleList(Layer(config, i) for i in range(len(config.windows)))
+        self.attentions = [layer.attention for layer in self.layers if isinstance(layer, Layer)]
         self.norm = Norm(d)
         self.heads = nn.ModuleList(Product(d, size) for size in sizes)
 
@@ -296,8 +305,7 @@ class NanoNet(nn.Module):
         n, ticks = x.shape[:2]
         for index, layer in enumerate(self.layers):
             if states is None or place is None:
-                bias = layer.attention.sequence_bias(ticks)
-                x = layer(x, bias, None, None)
+                x = layer(x, self.attentions[index].sequence_bias(ticks), None, None)
             else:
                 x = layer(x, place.biases[index], states[index], place.slots[index])
         output = self.norm(x[:, :, -1]).view(n * ticks, 1, -1)
