@@ -102,13 +102,13 @@ async def play(
 async def _send(
     session: StreamClient, recording: Recording, conversation: Conversation, clock: Clock, tail_s: float
 ) -> None:
+    ended = clock.monotonic() + recording.seconds
     await session.play(recording.pcm, chunk_ms=_CHUNK_MS)
     silence = bytes(recording.frame_bytes)
-    ended = clock.monotonic()
     spoken_ticks = len(recording.pcm) // recording.frame_bytes
     for n in range(int(tail_s * 1000) // FRAME_MS):
         if conversation.settled and conversation.last_tick >= spoken_ticks + _QUIET_TICKS:
             break
-        await clock.sleep_until(ended + (n + 1) * FRAME_MS / 1000)
+        await clock.sleep_until(ended + n * FRAME_MS / 1000)
         await session.send(client.Audio(pcm=silence))
     await session.bye()

@@ -27,6 +27,7 @@ _INK, _SOFT, _GRID = "#17212b", "#5d6b79", "#e6ebf0"
 _USER, _USER_SOFT, _ENDED, _TASK, _TASK_SOFT = "#1f7ae0", "#e3effc", "#0d4a94", "#7c5cd6", "#e9e3fb"
 _FLOOR = {Floor.HOLD: "#e3e8ed", Floor.TAKE: "#12a187", Floor.BACKCHANNEL: "#d9a400", Floor.YIELD: "#e2703a"}
 _WORD_ROWS = 3
+_EVENTS = {"weave_started": "weaves", "weave_finished": "woven", "weave_paused": "paused", "weave_dropped": "dropped"}
 
 # Heights in a row, from the bottom: background tasks, words said, floor, words heard, the user's sound.
 _TASKS_Y, _SAID_Y, _FLOOR_Y, _HEARD_Y, _WAVE_Y = 0.35, 3.05, 3.65, 5.95, 7.3
@@ -81,7 +82,7 @@ def draw(conversation: Conversation, recording: Recording, summary: Summary, pat
     tasks = tasks_of(conversation)
     for row in range(rows):
         bottom = (height - head_in - (row + 1) * _ROW_IN + 0.3) / height
-        axes = figure.add_axes((0.062, bottom, 0.93, (_ROW_IN - 0.3) / height))
+        axes = figure.add_axes((0.068, bottom, 0.917, (_ROW_IN - 0.3) / height))
         _draw_row(axes, row * ROW_TICKS, conversation, recording, tasks)
     _draw_head(figure, recording, summary, height)
     figure.legend(handles=_legend(), loc="lower center", ncol=9, frameon=False, fontsize=9.5)
@@ -111,9 +112,9 @@ def _draw_row(axes: Any, first: int, conversation: Conversation, recording: Reco
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_yticks([_WAVE_Y, _FLOOR_Y + 0.3, 1.0], ["You", "Model", "Background"], fontsize=11, fontweight="bold")
+    axes.tick_params(length=0, colors=_SOFT)
     for label, colour in zip(axes.get_yticklabels(), (_USER, _FLOOR[Floor.TAKE], _TASK), strict=True):
         label.set_color(colour)
-    axes.tick_params(length=0, colors=_SOFT)
     seconds = range(first, last + 1, _TICKS_A_SECOND)
     axes.set_xticks(list(seconds), [_clock(tick) for tick in seconds], fontsize=8.5)
     axes.set_xticks(range(first, last + 1), minor=True)
@@ -149,6 +150,7 @@ def _draw_user(axes: Any, first: int, last: int, conversation: Conversation, rec
 
 def _draw_model(axes: Any, first: int, last: int, conversation: Conversation) -> None:
     words = _Words(axes, _SAID_Y + 0.2, _FLOOR[Floor.TAKE], first)
+    labelled = float(first)
     for heard in conversation.heard:
         turn = heard.turn
         if not first <= turn.tick < last:
@@ -156,16 +158,12 @@ def _draw_model(axes: Any, first: int, last: int, conversation: Conversation) ->
         colour = _FLOOR[Floor(turn.floor)]
         axes.add_patch(Rectangle((turn.tick + 0.04, _FLOOR_Y + 0.1), 0.92, 0.75, color=colour, linewidth=0, zorder=2))
         words.add(turn.tick, turn.text, colour if turn.floor != Floor.HOLD else None)
-        names = [event.name for event in turn.events if event.name != "ui"]
-        if names:
-            axes.plot(turn.tick + 0.5, _FLOOR_Y + 1.06, marker="v", markersize=6, color=_TASK, zorder=4)
-            axes.annotate(
-                ", ".join(name.replace("_", " ") for name in names),
-                (turn.tick + 1.1, _FLOOR_Y + 0.98),
-                fontsize=7.5,
-                color=_TASK,
-                annotation_clip=True,
-            )
+        for name in (event.name for event in turn.events if event.name != "ui"):
+            axes.plot(turn.tick + 0.5, _FLOOR_Y + 1.08, marker="v", markersize=6, color=_TASK, zorder=4)
+            label = _EVENTS.get(name, name.replace("_", " "))
+            at = max(labelled, turn.tick + 1.1)
+            axes.text(at, _FLOOR_Y + 1.08, label, fontsize=7.5, va="center", color=_TASK, clip_on=True)
+            labelled = at + (len(label) + 2) * _CHAR_TICKS
 
 
 def _draw_tasks(axes: Any, first: int, last: int, tasks: list[Task]) -> None:

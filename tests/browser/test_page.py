@@ -203,7 +203,7 @@ async def test_without_a_microphone_one_can_type(capture: Running, open_page: Op
     await page.fill("#text", "only typed")
     await page.press("#text", "Enter")
     await page.wait_for_selector("#lane-user .cell.gap[data-tick='5']")
-    frames = await capture.topics.frames((await page.text_content("#session") or ""))
+    frames = await capture.topics.frames(await page.text_content("#session") or "")
     assert "only typed" in [frame.text for frame in frames]
 
 
@@ -212,7 +212,7 @@ async def test_the_camera_sends_pictures(capture: Running, open_page: OpenPage) 
     await page.click("label:has(#camera)")
     await page.click("#start")
     await page.wait_for_selector("#lane-model .cell[data-tick='12']")
-    frames = await capture.topics.frames((await page.text_content("#session") or ""))
+    frames = await capture.topics.frames(await page.text_content("#session") or "")
     pictures = [image for frame in frames for image in frame.images]
     assert 2 <= len(pictures) <= 6, "two a second"
     assert all(picture.jpeg.startswith(b"\xff\xd8") for picture in pictures)
