@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+_STARS = re.compile(r"(?<!\w)[*`]+|[*`]+(?!\w)")  # emphasis; a star between words stands for a space
 _MARKS = re.compile(r"[*_`#>|~\[\]{}\\]+")
 _BULLET = re.compile(r"(^|\n)\s*(?:[-•]|\d{1,2}[.)])\s+")
 _SENTENCE_END = re.compile(r"""[.!?]["')]*(?=\s|$)""")
@@ -13,7 +14,7 @@ _NO_END = frozenset({"mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "e.g.", "i.e."
 
 def plain(text: str) -> str:
     """Without markdown and line breaks, as one line of words."""
-    return " ".join(_MARKS.sub(" ", _BULLET.sub(r"\1", text)).split())
+    return " ".join(_MARKS.sub(" ", _STARS.sub("", _BULLET.sub(r"\1", text))).split())
 
 
 def sentences(text: str) -> tuple[list[str], str]:
