@@ -59,6 +59,24 @@ def tiny_config() -> NanoConfig:
     )
 
 
+def varied(codes: Tensor) -> Tensor:
+    """Codes ``[N, T, 4, 80]`` as other throats and worse microphones might give them.
+
+    Bands are shifted by up to three (a tenth of the frequency, without touching the tempo), up to twelve are hidden,
+    and one code in ten moves by a level.
+    """
+    n, bands = len(codes), codes.shape[-1]
+    places = torch.arange(bands) + torch.randint(-3, 4, (n, 1))
+    places = places.clamp(0, bands - 1)[:, None, None, :].expand(codes.shape)
+    moved = codes.long().gather(-1, places)
+    first, width = torch.randint(0, bands, (n, 1)), torch.randint(0, 13, (n, 1)) * (torch.rand(n, 1) < 0.5)
+    band = torch.arange(bands)
+    hidden = ((band >= first) & (band < first + width))[:, None, None, :]
+    moved = torch.where(hidden, torch.randint(3, 9, (n, 1, 1, 1)), moved)
+    step = (torch.rand(moved.shape) < 0.05).long() - (torch.rand(moved.shape) < 0.05).long()
+    return (moved + step).clamp(0, 15)
+
+
 class Learner(nn.Module):
     """Encoder and backbone, trained as one."""
 
@@ -78,7 +96,8 @@ class Learner(nn.Module):
 
     def inputs(self, batch: Batch, drop: bool) -> TickInputs:
         n, ticks = batch.codes.shape[:2]
-        audio = self.encoder.audio(torch.from_numpy(batch.codes))
+        codes = torch.from_numpy(batch.codes)
+        audio = self.encoder.audio(varied(codes) if drop else codes)
         video, has_video = audio.new_zeros(n, ticks, audio.shape[-1]), torch.zeros(n, ticks, dtype=torch.bool)
         if len(batch.patches_at):
             pooled = self.encoder.video(torch.from_numpy(batch.patches))
