@@ -85,7 +85,10 @@ class ManualClock:
     def _settle(self, rounds: int) -> None:
         if rounds:
             asyncio.get_running_loop().call_soon(self._settle, rounds - 1)
-        elif self._waiting:
+            return
+        while self._waiting and self._waiting[0][2].done():
+            heapq.heappop(self._waiting)  # was cancelled: nobody sleeps until then any more
+        if self._waiting:
             self._wake_until(self._waiting[0][0])
 
     def _wake_until(self, monotonic: float) -> None:

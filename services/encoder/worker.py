@@ -229,30 +229,31 @@ class EncoderWorker:
             source = item.record.source
             back = item.value.timestamp_ms - LOOK_BACK_TICKS * FRAME_MS
             since[source] = max(0, min(since.get(source, back), back))
-        past: dict[str, dict[int, r.CaptureFrame]] = {item.value.session_id: {} for item in unknown}
+        offsets = {item.value.session_id: item.record.offset for item in unknown}
+        past: dict[str, dict[int, r.CaptureFrame]] = {session_id: {} for session_id in offsets}
         async for chunk in read_since(self._log, since, client_id=self._client_id):
             for record in chunk:
                 try:
                     frame = codec.decode(CAPTURE_FRAMES, record.value)
                 except codec.UndecodableRecord:
                     continue
-                past.get(frame.session_id, {}).setdefault(frame.tick, frame)
+                if record.offset < offsets.get(frame.session_id, 0):
+                    past[frame.session_id].setdefault(frame.tick, frame)
         for item in unknown:
             self._run_again(item, past[item.value.session_id])
 
     def _run_again(self, item: Incoming, past: dict[int, r.CaptureFrame]) -> None:
-        first = item.value.tick
-        stream = self._streams[item.value.session_id]
-        if first - 1 not in past:
+        """Go on after the newest tick before this one that lies in the log; one in between may still come."""
+        newest = max((tick for tick in past if tick < item.value.tick), default=None)
+        if newest is None:
             return
-        stream.order = TickOrder(first, window=REORDER_TICKS)
-        for tick in range(max(0, first - LOOK_BACK_TICKS), first):
-            frame = past.get(tick)
-            if frame is None:
-                continue
-            self._look(Work(stream, frame, item))
-            if tick == first - 1 and len(frame.audio) == FRAME_BYTES:
-                stream.tail = np.frombuffer(frame.audio, "<i2")[-dmel.HOP :]
+        stream = self._streams[item.value.session_id]
+        stream.order = TickOrder(newest + 1, window=REORDER_TICKS)
+        for tick in range(max(0, newest - LOOK_BACK_TICKS + 1), newest + 1):
+            if tick in past:
+                self._look(Work(stream, past[tick], item))
+        if len(past[newest].audio) == FRAME_BYTES:
+            stream.tail = np.frombuffer(past[newest].audio, "<i2")[-dmel.HOP :]
         metrics.RESTORES.labels("encoder").inc()
 
     def _sweep(self) -> None:

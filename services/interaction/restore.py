@@ -43,10 +43,16 @@ class Unknown:
 
 @dataclass(slots=True)
 class Restored:
-    """A session ready to go on: ``past`` is to be prefilled first; ``ahead`` are recorded turns of frames to come."""
+    """A session ready to go on at ``next_tick`` (None: it has no turns yet, any tick may be its first).
+
+    ``past`` is to be prefilled first. ``found`` are frames, with their offsets, that lie in the log without a turn:
+    they were committed while a missing tick held them up. ``ahead`` are recorded turns of frames to come.
+    """
 
     session: Session
+    next_tick: int | None = None
     past: list[Work] = field(default_factory=list)
+    found: list[tuple[int, r.EncodedFrame]] = field(default_factory=list)
     ahead: dict[int, r.InteractionTurn] = field(default_factory=dict)
 
 
@@ -91,10 +97,11 @@ def _rebuild(
     session: Session, item: Unknown, turns: AcceptedTurns, frames: dict[int, tuple[int, r.EncodedFrame]]
 ) -> Restored:
     first = item.frame.tick
-    live = first  # frames that were committed while held out of order, and never answered
-    while live - 1 in frames and live - 1 not in turns.by_tick:
-        live -= 1
-    begin = live  # of the longest run of ticks before that have both a frame and a turn
+    answered = max((tick for tick in turns.by_tick if tick < first), default=None)
+    session.epoch_seen = turns.epoch
+    if answered is None:
+        return Restored(session, ahead=dict(turns.by_tick))
+    begin = answered + 1  # of the longest run of ticks up to there that have both a frame and a turn
     while begin - 1 in frames and begin - 1 in turns.by_tick:
         begin -= 1
     for tick in sorted(turns.by_tick):
@@ -103,11 +110,16 @@ def _rebuild(
             session.take_results(before_offset=turn.results_offset)
             session.fold(turn)
     past = [
-        Work(session, frames[tick][1], frames[tick][0], recorded=turns.by_tick.get(tick))
-        for tick in range(begin, first)
+        Work(session, frames[tick][1], frames[tick][0], recorded=turns.by_tick[tick])
+        for tick in range(begin, answered + 1)
     ]
-    session.epoch_seen = turns.epoch
-    return Restored(session, past, {tick: turn for tick, turn in turns.by_tick.items() if tick >= first})
+    return Restored(
+        session,
+        next_tick=answered + 1,
+        past=past,
+        found=[frames[tick] for tick in sorted(frames) if tick > answered],
+        ahead={tick: turn for tick, turn in turns.by_tick.items() if tick > answered},
+    )
 
 
 def _decoded(records: Sequence[LogRecord]) -> list[tuple[int, r.Record]]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,12 +39,20 @@ AUDIO_TOKENS = 4
 logger = get_logger(__name__)
 
 
+class Arrival(NamedTuple):
+    """A frame at its offset; ``source`` is None for one that was read back from the log."""
+
+    frame: r.EncodedFrame
+    offset: int
+    source: Incoming | None
+
+
 @dataclass(slots=True)
 class Seat:
     """A session's place in the worker: order of its ticks, recorded turns ahead, how late it runs."""
 
     session: Session
-    order: TickOrder[tuple[Incoming, r.EncodedFrame]]
+    order: TickOrder[Arrival]
     ahead: dict[int, r.InteractionTurn] = field(default_factory=dict)
     least_lag_ms: float = float("inf")
     late: bool = False
@@ -171,11 +180,14 @@ class InteractionWorker:
     def _seat(self, restored: Restored, unknown: Unknown, queues: dict[str, deque[Work]]) -> None:
         session, tick = restored.session, unknown.frame.tick
         session.epoch = max(self._epochs.get(unknown.partition, 0), session.epoch_seen + 1)
-        order: TickOrder[tuple[Incoming, r.EncodedFrame]]
-        order = TickOrder(tick) if restored.past else TickOrder.first_seen(tick)
-        self._seats[session.session_id] = Seat(session, order, restored.ahead)
-        if restored.past:
-            queues[session.session_id] = deque(restored.past)
+        order: TickOrder[Arrival]
+        order = TickOrder.first_seen(tick) if restored.next_tick is None else TickOrder(restored.next_tick)
+        seat = self._seats[session.session_id] = Seat(session, order, restored.ahead)
+        queue = queues.setdefault(session.session_id, deque())
+        queue.extend(restored.past)
+        for offset, frame in restored.found:
+            self._enqueue(seat, Arrival(frame, offset, None), queue, {})
+        if restored.next_tick is not None:
             logger.info("session_restored", session=session.session_id, tick=tick, ticks_read=len(restored.past))
 
     def _receive_result(self, item: Incoming) -> None:
@@ -186,20 +198,28 @@ class InteractionWorker:
     def _receive_frame(
         self, item: Incoming, queues: dict[str, deque[Work]], sources: dict[tuple[str, int], Incoming]
     ) -> None:
-        frame: r.EncodedFrame = item.value
-        seat = self._seats[frame.session_id]
-        pushed = seat.order.push(frame.tick, (item, frame), last=frame.final)
+        seat = self._seats[item.value.session_id]
+        queue = queues.setdefault(item.value.session_id, deque())
+        self._enqueue(seat, Arrival(item.value, item.record.offset, item), queue, sources)
+        seat.last_seen = self._clock.monotonic()
+
+    def _enqueue(
+        self, seat: Seat, arrival: Arrival, queue: deque[Work], sources: dict[tuple[str, int], Incoming]
+    ) -> None:
+        """Put one frame in order; whatever it releases is queued."""
+        frame = arrival.frame
+        pushed = seat.order.push(frame.tick, arrival, last=frame.final)
         if pushed.verdict is Verdict.DUPLICATE:
             metrics.DUPLICATES_IGNORED.labels("interaction").inc()
-        queue = queues.setdefault(frame.session_id, deque())
-        for tick, arrival in pushed.ready:
-            source, ready = arrival or (item, self._stand_in(frame, tick))
+        for tick, one in pushed.ready:
+            # A tick that never came is answered because of the one that gave it up.
+            ready = one or Arrival(self._stand_in(frame, tick), arrival.offset, arrival.source)
             if queue and queue[-1].recorded is None and seat.late:
                 queue[-1].skip = True  # a newer one is there: that one is answered
-            seat.late = self._late(seat, ready)
-            queue.append(Work(seat.session, ready, source.record.offset, recorded=seat.ahead.pop(tick, None)))
-            sources[frame.session_id, tick] = source
-        seat.last_seen = self._clock.monotonic()
+            seat.late = self._late(seat, ready.frame)
+            queue.append(Work(seat.session, ready.frame, ready.offset, recorded=seat.ahead.pop(tick, None)))
+            if ready.source is not None:
+                sources[frame.session_id, tick] = ready.source
 
     def _stand_in(self, frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
         """A tick that never came: nothing was heard. The encoder fills gaps, so this is for foreign producers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -82,15 +82,17 @@ async def publish_raw(log: Log, topic: Topic, session: str, value: bytes, *, tim
     await producer.close()
 
 
-async def read_all(log: Log, topic: Topic, count: int, *, timeout_s: float = 20.0) -> list[Any]:
-    """At least ``count`` records of a topic, and all that lie there once that many do."""
+async def read_all(
+    log: Log, topic: Topic, count: int, *, timeout_s: float = 20.0, done: Callable[[list[Any]], bool] = lambda _: True
+) -> list[Any]:
+    """At least ``count`` records of a topic that are ``done``, and all that lie there once that is so."""
     partitions = [TopicPartition(topic.name, p) for p in range(await log.partitions(topic.name))]
     consumer = await log.consumer(client_id="test-reader")
     consumer.assign(dict.fromkeys(partitions, 0))
     got: list[Any] = []
     try:
         async with asyncio.timeout(timeout_s):
-            while len(got) < count or await _behind(consumer, partitions):
+            while len(got) < count or not done(got) or await _behind(consumer, partitions):
                 for records in (await consumer.get_batch(timeout_ms=100, max_records=5000)).values():
                     got += [codec.decode(TOPICS[topic.name], record.value) for record in records]
     except TimeoutError:
@@ -131,6 +133,9 @@ class Rig:
         await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
+
+    def loop(self, name: str) -> ConsumeLoop:
+        return self._tasks[name][0]
 
     async def stop(self, name: str) -> None:
         loop, task = self._tasks.pop(name)

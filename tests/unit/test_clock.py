@@ -50,3 +50,18 @@ async def test_wall_clock_may_jump_while_monotonic_time_goes_on() -> None:
     clock.jump_wall(-500.0)
     await clock.advance(1.0)
     assert (clock.wall_ms(), clock.monotonic()) == (1500.0, 1.0)
+
+
+async def test_a_cancelled_sleeper_moves_no_time() -> None:
+    clock = ManualClock()
+    gone = asyncio.create_task(clock.sleep(5))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await clock.sleep(60)
+    assert clock.monotonic() == 60
+    waiting = asyncio.create_task(clock.sleep(1000))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert clock.monotonic() == 60
