@@ -105,6 +105,7 @@ def _score_answer(played: Played, turn: UserTurn, until: int, scores: Scores) ->
     scores.add(f"right answer within two ticks: {_label(turn, expected)}", right and prompt)
     if turn.kind != "typed":
         scores.add("right answer within two ticks: all spoken turns", right and prompt)
+        scores.add(f"right answer within two ticks: {turn.voice.split(':')[0]} voices", right and prompt)
         scores.add("answered within two ticks", prompt)
         if own:
             scores.latencies_ms.append((own[0][0] + 1) * 200 - turn.stop / 16)

@@ -1,0 +1,52 @@
+"""The training road end to end at toy size: synthesis, training, resuming, export, loading, closed loop."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from training.data import Source
+from training.scenes import Recipe
+from training.tiny import PLAN, tiny_run
+from training.train import main
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("flite") is None or shutil.which("espeak-ng") is None, reason="flite and espeak-ng make the speech"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny")
+    assert main(["--tiny", "--folder", str(path)]) == 0
+    return path
+
+
+def test_the_road_ends_in_a_loadable_model_that_learned_something(folder):
+    progress = json.loads((folder / "progress.json").read_text())
+    assert progress["step"] == PLAN.steps
+    assert progress["sessions_heard"] == PLAN.steps * PLAN.sessions
+    assert {row["set"] for row in progress["held_out"]} == {"new voices", "new voices and phrasings"}
+    assert {p.name for p in (folder / "model").iterdir()} == {
+        "backbone.safetensors",
+        "encoder.safetensors",
+        "config.json",
+    }
+
+
+def test_a_batch_is_a_function_of_seed_and_number(folder):
+    one, other = (Source(folder / "corpus", Recipe(), 2, 40, seed=5) for _ in range(2))
+    assert (one.batch(3).codes == other.batch(3).codes).all()
+    assert (one.batch(3).targets["text"] == other.batch(3).targets["text"]).all()
+    assert (one.batch(3).codes != other.batch(4).codes).any()
+
+
+def test_a_finished_run_resumes_without_forgetting(folder):
+    before = torch.load(folder / "last.pt", weights_only=True)
+    tiny_run(folder)
+    after = torch.load(folder / "last.pt", weights_only=True)
+    assert before["plan"] == after["plan"]
+    assert set(before["learner"]) == set(after["learner"])
