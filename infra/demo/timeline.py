@@ -161,9 +161,10 @@ def _draw_model(axes: Any, first: int, last: int, conversation: Conversation) ->
         for name in (event.name for event in turn.events if event.name != "ui"):
             axes.plot(turn.tick + 0.5, _FLOOR_Y + 1.08, marker="v", markersize=6, color=_TASK, zorder=4)
             label = _EVENTS.get(name, name.replace("_", " "))
-            at = max(labelled, turn.tick + 1.1)
-            axes.text(at, _FLOOR_Y + 1.08, label, fontsize=7.5, va="center", color=_TASK, clip_on=True)
-            labelled = at + (len(label) + 2) * _CHAR_TICKS
+            at = turn.tick + 1.1
+            if at >= labelled:  # a label that has no room at its mark would be taken for another's
+                axes.text(at, _FLOOR_Y + 1.08, label, fontsize=7.5, va="center", color=_TASK, clip_on=True)
+                labelled = at + (len(label) + 2) * _CHAR_TICKS
 
 
 def _draw_tasks(axes: Any, first: int, last: int, tasks: list[Task]) -> None:
