@@ -38,7 +38,7 @@ class Batch:
 
     codes: npt.NDArray[np.uint8]  # [N, T, 4, 80]
     targets: dict[str, npt.NDArray[Any]]
-    fed: npt.NDArray[np.int64]  # [N, T, 7]
+    fed: npt.NDArray[np.int64]  # [N, T, 6]
     pending: npt.NDArray[np.int64]  # [N, T, 4]
     time: Floats  # [N, T, 8]
     patches: npt.NDArray[np.uint8]  # [V * 6, 2, 40, 40, 3]

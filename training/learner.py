@@ -13,12 +13,13 @@ from training.data import Batch, vocabularies
 from training.oracle import DELEGATE, ENDED, YIELD
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.
-FLOOR_WEIGHTS = (0.5, 1.0, 1.0, 4.0)
+FLOOR_WEIGHTS = (0.8, 1.0, 1.0, 4.0)
 USER_WEIGHTS = (0.7, 1.0, 2.5)
-EVENT_WEIGHTS = (0.15, 1.0, 2.0, 2.0)
-SILENCE_WEIGHT = 0.3
+EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
+SILENCE_WEIGHT = 0.7
+UNHEARD_WEIGHT = 0.3
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.0, "event": 1.0}
-FEED_DROP = (0.05, 0.2, 0.0, 0.3, 0.05, 0.0, 0.0)
+FEED_DROP = (0.05, 0.2, 0.0, 0.05, 0.0, 0.0)
 
 
 def default_config() -> NanoConfig:
@@ -89,7 +90,7 @@ class Learner(nn.Module):
             "user": USER_WEIGHTS,
             "event": EVENT_WEIGHTS,
             "text": (SILENCE_WEIGHT,) + (1.0,) * (len(config.text_words) - 1),
-            "heard": (SILENCE_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
+            "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
         }
         for name, values in weights.items():
             self.register_buffer(f"weight_{name}", torch.tensor(values), persistent=False)

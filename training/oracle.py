@@ -188,16 +188,16 @@ class Oracle:
 
 
 def fed_back(targets: Targets, max_since: int) -> Ids:
-    """What each tick is fed with, ``[T, 7]``: the former tick's decisions, the last word and the ticks since it."""
+    """What each tick is fed with, ``[T, 6]``: the former tick's decisions, the last word and the ticks since it."""
     ticks = len(targets.floor)
-    fed = np.zeros((ticks, 7), dtype=np.int64)
-    columns = (targets.floor, targets.user, targets.text, targets.heard, targets.event)
+    fed = np.zeros((ticks, 6), dtype=np.int64)
+    columns = (targets.floor, targets.user, targets.text, targets.event)
     for place, column in enumerate(columns):
         fed[1:, place] = column[:-1]
     last, since = NONE, max_since
-    fed[0, 6] = max_since
+    fed[0, 5] = max_since
     for tick in range(1, ticks):
         said = targets.text[tick - 1]
         last, since = (said, 0) if said != NONE else (last, min(since + 1, max_since))
-        fed[tick, 5:] = (last, since)
+        fed[tick, 4:] = (last, since)
     return fed

@@ -68,7 +68,7 @@ class Script:
 class Recipe:
     """Shares of what happens in a session; evaluation sets them to study one skill at a time."""
 
-    pause: float = 0.3
+    pause: float = 0.4
     interrupt: float = 0.3
     backchannel: float = 0.22
     typed: float = 0.08

@@ -99,7 +99,7 @@ def test_a_refused_batch_changes_no_session():
     assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
 
 
-@pytest.mark.parametrize("tokens", [(), (99,) * 7, (0, 0, 0, 0, 0, 0, -1)])
+@pytest.mark.parametrize("tokens", [(), (99,) * 6, (0, 0, 0, 0, 0, -1)])
 def test_recorded_tokens_of_another_model_are_refused(tokens):
     nano = model()
     nano.open("a", 0)

@@ -104,5 +104,5 @@ def test_what_is_fed_back_is_the_former_tick():
     targets, _ = _run([_turn("count to three", 2, 6)])
     fed = fed_back(targets, max_since=15)
     assert (fed[1:, 2] == targets.text[:-1]).all()
-    assert fed[9, 5] == SAID_IDS["two"]
-    assert fed[9:13, 6].tolist() == [0, 1, 0, 1]
+    assert fed[9, 4] == SAID_IDS["two"]
+    assert fed[9:13, 5].tolist() == [0, 1, 0, 1]

@@ -43,7 +43,7 @@ from services.interaction.protocol import StepInput, StepOutput
 WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
-NOTHING_YET = (0, 0, NONE, 0, 0, NONE, MAX_SINCE)
+NOTHING_YET = (0, 0, NONE, 0, NONE, MAX_SINCE)  # floor, user, text, event, last word, ticks since it
 _HOLD, _TAKE = FLOORS.index("hold"), FLOORS.index("take")
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
@@ -184,8 +184,8 @@ class NanoModel:
 
     def _check(self, tokens: tuple[int, ...]) -> None:
         config = self.config
-        words, heard = len(config.text_words), len(config.heard_words)
-        sizes = (len(FLOORS), len(USERS), words, heard, len(EVENTS), words, MAX_SINCE + 1)
+        words = len(config.text_words)
+        sizes = (len(FLOORS), len(USERS), words, len(EVENTS), words, MAX_SINCE + 1)
         if len(tokens) != len(sizes) or any(not 0 <= t < size for t, size in zip(tokens, sizes, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
@@ -265,7 +265,7 @@ class NanoModel:
     def _decide(self, item: StepInput, fed: tuple[int, ...], chosen: list[int]) -> StepOutput:
         """Raw choices to one consistent decision: saying something is taking the floor, copying needs a word."""
         floor, user, text, heard, event = chosen
-        last, since = fed[5], fed[6]
+        last, since = fed[4], fed[5]
         if text == COPY and item.pending_left == 0:
             text = NONE
         if text != NONE:
@@ -276,12 +276,12 @@ class NanoModel:
             event = 0
         last, since = (text, 0) if text != NONE else (last, min(since + 1, MAX_SINCE))
         word = self.config.text_words[text] if text > COPY else ""
-        said = "" if not word else word if fed[5] == NONE else f" {word}"
+        said = "" if not word else word if fed[4] == NONE else f" {word}"
         written = self.config.heard_words[heard] if heard else ""
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
-            tokens=(floor, user, text, heard, event, last, since),
+            tokens=(floor, user, text, event, last, since),
             text=said,
             user_text=f" {written}" if written else "",
             say_pending=text == COPY,

@@ -38,7 +38,7 @@ class TickInputs(NamedTuple):
     has_video: Tensor  # [N, T] bool
     text: Tensor  # [N, T, d]
     has_text: Tensor  # [N, T] bool
-    fed: Tensor  # [N, T, 7] ids: floor, user, text, heard, event, last word, ticks since it
+    fed: Tensor  # [N, T, 6] ids: floor, user, text, event, last word, ticks since it
     pending: Tensor  # [N, T, 4] ids: word bucket (0 none), step of words left, delegated, gap
     time: Tensor  # [N, T, 2 * periods]
 
@@ -272,7 +272,8 @@ class NanoNet(nn.Module):
         self.places = nn.Parameter(torch.randn(TICK_TOKENS, d) * 0.1)
         self.no_video = nn.Parameter(torch.randn(d) * 0.1)
         sizes = (len(FLOORS), len(USERS), len(config.text_words), len(config.heard_words), len(EVENTS))
-        fed = (*sizes, len(config.text_words), MAX_SINCE + 1)
+        # What it heard is not fed back: taught with the right words, it would come to trust its own wrong ones.
+        fed = (len(FLOORS), len(USERS), len(config.text_words), len(EVENTS), len(config.text_words), MAX_SINCE + 1)
         pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2)
         self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
         self.pending = nn.ModuleList(nn.Embedding(size, d) for size in pending)
