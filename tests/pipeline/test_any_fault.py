@@ -62,7 +62,9 @@ class Player:
             if not self.workers:
                 await self.join()
             await read_all(self.rig.log, INTERACTION_TURNS, RESULT_AT * len(SESSIONS))
-            await publish(self.rig.log, BACKGROUND_RESULTS, [result(s, r.ResultKind.FINAL, "a b c d") for s in SESSIONS])
+            await publish(
+                self.rig.log, BACKGROUND_RESULTS, [result(s, r.ResultKind.FINAL, "a b c d") for s in SESSIONS]
+            )
             await self._send(range(RESULT_AT, until), frames)
         else:
             await self._send(range(self.tick, until), frames)

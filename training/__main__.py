@@ -1,0 +1,31 @@
+"""``make train``: the whole road, each step resumable: corpus, training, export, evaluation, card."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the steps in order; the first that fails ends it with its exit status."""
+    parser = argparse.ArgumentParser(prog="make train", description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="prove the road with a toy model, in about a minute")
+    parser.add_argument("--from-scratch", action="store_true", help="begin anew instead of resuming build/train")
+    arguments = parser.parse_args()
+    begun = Path("build/train/last.pt").exists() and not arguments.from_scratch
+    train = ["train", "--resume"] if begun else ["train"]
+    steps = [["train", "--tiny", "--folder", "build/tiny"]]
+    if not arguments.tiny:
+        steps = [["synth"], train, ["export"], ["evaluate"], ["card"]]
+    for step, *options in steps:
+        print(f"== training.{step} {' '.join(options)}", flush=True)
+        status = subprocess.run([sys.executable, "-m", f"training.{step}", *options], check=False).returncode
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
