@@ -104,7 +104,7 @@ class NanoModel:
         self.d = config.d
         self.context_ticks = config.context_ticks
         self.capacity = capacity
-        self.quiet_tokens = NOTHING_YET
+        self.quiet_tokens: tuple[int, ...] = NOTHING_YET
         self.config = config
         self._net = net.eval()
         self._free = list(range(capacity - 1, -1, -1))
