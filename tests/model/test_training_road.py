@@ -44,7 +44,7 @@ def test_a_batch_is_a_function_of_seed_and_number(folder):
     assert (one.batch(3).codes != other.batch(4).codes).any()
 
 
-def test_a_finished_run_resumes_without_forgetting(folder):
+def test_the_road_can_be_walked_again_over_what_it_left(folder):
     before = torch.load(folder / "last.pt", weights_only=True)
     tiny_run(folder)
     after = torch.load(folder / "last.pt", weights_only=True)
