@@ -218,9 +218,11 @@ async def test_a_client_that_stalls_three_seconds_leaves_gaps_and_goes_on(captur
     assert [t.tick for t in turns] == list(range(len(turns)))
     assert 2_600 <= sum(t.gap_ms for t in turns[:-1]) <= 3_300
     assert sum(t.gap_ms for t in turns[21:-1]) == 0, "live again"
-    late = [m for m in seen if isinstance(m, client.Notice)]
-    assert {n.code for n in late} == {"late_audio"}
-    assert 2_300 <= sum(n.count for n in late) <= 3_300
+    notices = [m for m in seen if isinstance(m, client.Notice)]
+    assert {n.code for n in notices} <= {"late_audio", "overrun"}
+    assert 2_300 <= sum(n.count for n in notices if n.code == "late_audio") <= 3_300
+    # The burst and the live audio right behind it may together be a little more than the gap that they fill.
+    assert sum(n.count for n in notices if n.code == "overrun") <= 300
     assert metric("microturn_gap_seconds_total") - gaps_before >= 2.6
     assert metric("microturn_audio_dropped_seconds_total", reason="late_audio") - late_before >= 2.3
     frames = await capture.topics.frames(session.welcome.session_id)
