@@ -134,6 +134,7 @@ def environment(
     }
     defaults = {
         "PYTHONUNBUFFERED": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # products are small: threads would cost more than they give
         "CAPTURE_DRAIN_TIMEOUT_S": "1",  # the whole stack is down within 5 s of Ctrl-C
     }
     wanted = COMMON_SETTINGS + OWN_SETTINGS[service]
