@@ -19,7 +19,7 @@ from infra.bench.report import render, write
 from infra.local.plan import START_ORDER
 from infra.local.stack import LocalStack, StackOptions
 
-ROWS = ((20, 600.0), (100, 60.0), (300, 60.0))
+ROWS = ((100, 60.0), (300, 60.0), (20, 600.0))
 BUDGET_MS = 200.0
 WARM_UP = (20, 10.0)
 
@@ -31,7 +31,7 @@ class Row:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rows", help="sessions x seconds, e.g. 20x600,100x60,300x60 (the default)", type=_rows)
+    parser.add_argument("--rows", help="sessions x seconds, e.g. 100x60,300x60,20x600 (the default)", type=_rows)
     parser.add_argument("--chunk-ms", type=int, default=100, help="length of a client's audio messages")
     parser.add_argument("--silent", action="store_true", help="echo answers without audio (9,600 bytes a turn less)")
     parser.add_argument("--services", default="", help="only these, separated by commas (default: all)")
