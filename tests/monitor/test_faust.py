@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
+from infra.local.kafka import LocalKafka
 from schemas import codec
 from schemas.partitioning import partition_of
 from schemas.records import SessionMetrics, SessionStarted
@@ -126,9 +127,16 @@ class Monitor:
         await self.log.close()
 
 
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker of this module's own: it counts every turn on the topics, so nobody else may write there."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka-monitor"), heap_mb=256) as kafka:
+        yield kafka.bootstrap_servers
+
+
 @pytest.fixture
-async def monitor(kafka_bootstrap: str) -> AsyncIterator[Monitor]:
-    monitor = Monitor(kafka_bootstrap)
+async def monitor(own_kafka: str) -> AsyncIterator[Monitor]:
+    monitor = Monitor(own_kafka)
     await monitor.open()
     monitor.start()
     await monitor.ready()
