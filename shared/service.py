@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ def main(service: str, kind: type[S], run: Run[S]) -> None:
     import uvloop
 
     settings = load(kind)
+    sys.setswitchinterval(0.0005)  # the event loop must not wait 5 ms for a model thread's turn to end
     logging.configure(service, settings.instance_id, log_format=settings.log_format, level=settings.log_level)
     uvloop.run(_main(settings, run))
 

@@ -22,7 +22,7 @@ class ServiceSettings(BaseSettings):
 
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     redis_url: str = "redis://127.0.0.1:6379/0"
-    topic_partitions: int = Field(default=16, ge=1, le=1024)
+    topic_partitions: int = Field(default=8, ge=1, le=1024)
     instance_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     """Names this process among those of its service: Kafka static member, worker lease, log lines."""
     metrics_host: str = "127.0.0.1"

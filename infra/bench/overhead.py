@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silent", action="store_true", help="echo answers without audio (9,600 bytes a turn less)")
     parser.add_argument("--services", default="", help="only these, separated by commas (default: all)")
     parser.add_argument("--encoders", type=int, default=1)
+    parser.add_argument("--partitions", type=int, default=StackOptions().partitions)
     parser.add_argument("--interactions", type=int, default=1)
 
 
@@ -59,6 +60,7 @@ async def measure(arguments: argparse.Namespace, rows: list[Row]) -> dict[str, A
         model="echo",
         encoders=arguments.encoders,
         interactions=arguments.interactions,
+        partitions=arguments.partitions,
         env={"interaction": {"ECHO_AUDIO": "false" if arguments.silent else "true"}},
         log_level="warning",
         services=tuple(arguments.services.split(",")) if arguments.services else START_ORDER,

@@ -39,6 +39,13 @@ class Node:
         return self.directory / "broker.log"
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka makes them; none that begins with a dash, which its own tool takes for an option."""
+    while (cluster_id := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
+
+
 class LocalKafka:
     """A cluster under ``directory``: ``start`` it, use ``bootstrap_servers``, ``stop`` it, start it again.
 
@@ -177,7 +184,7 @@ class LocalKafka:
     def _format(self, node: Node) -> None:
         id_file = self.directory / "cluster.id"
         if not id_file.exists():
-            id_file.write_text(urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            id_file.write_text(new_cluster_id())
         command = [self._java, "-XX:TieredStopAtLevel=1", "-cp", f"{self._libs}/*", "kafka.tools.StorageTool"]
         command += ["format", "-t", id_file.read_text(), "-c", str(node.properties), "--ignore-formatted"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -55,7 +55,7 @@ class StackOptions:
     kafka_port: int = 0
     redis_port: int = 0
     host: str = "127.0.0.1"
-    partitions: int = 16
+    partitions: int = 8
     data_dir: Path | None = None
     kafka_bootstrap_servers: str | None = None
     redis_url: str | None = None

@@ -28,7 +28,9 @@ class KafkaSettings:
     rebalance_timeout_ms: int = 30_000
     request_timeout_ms: int = 15_000
     delivery_timeout_ms: int = 30_000
-    fetch_max_wait_ms: int = 100  # also how long a new assignment may wait for the fetch under way
+    fetch_max_wait_ms: int = 40
+    """How long a fetch waits for data. aiokafka has one fetch under way per broker: a record on a partition that the
+    fetch under way does not ask for (its last records were still being handled) waits until that one returns."""
     max_fetch_bytes_per_partition: int = 2 * 1024 * 1024
     max_batch_bytes: int = 256 * 1024
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiokafka
 import aiokafka.admin
@@ -12,6 +13,7 @@ import pytest
 import redis as redis_client
 
 from infra.local import jars
+from infra.local import kafka as kafka_module
 from infra.local.children import free_port
 from infra.local.kafka import LocalKafka, count_brokers
 from infra.local.redis import LocalRedis, RedisUnavailable, find_redis
@@ -186,3 +188,9 @@ def test_without_any_redis_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(RedisUnavailable, match="REDIS_URL"):
         find_redis()
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([b"\xf8" + bytes(15), b"\x01" * 16])  # the first one's base64 begins with a dash
+    monkeypatch.setattr(kafka_module.uuid, "uuid4", lambda: SimpleNamespace(bytes=next(drawn)))
+    assert kafka_module.new_cluster_id() == "AQEBAQEBAQEBAQEBAQEBAQ"

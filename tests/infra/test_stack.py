@@ -151,7 +151,7 @@ async def test_a_stack_of_python_tells_where_everything_is(
     local_stack: StartStack, kafka_bootstrap: str, redis_url: str
 ) -> None:
     stack = await local_stack(
-        services=("capture",), kafka_bootstrap_servers=kafka_bootstrap, redis_url=redis_url, partitions=16
+        services=("capture",), kafka_bootstrap_servers=kafka_bootstrap, redis_url=redis_url
     )
     assert stack.instances == ["capture-0"]
     async with httpx.AsyncClient() as client:
