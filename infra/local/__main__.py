@@ -30,7 +30,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     up.add_argument("--kafka-nodes", type=int, choices=(1, 3), default=1, help="brokers of the local cluster")
     up.add_argument("--host", default="127.0.0.1", help="address that capture listens on")
     up.add_argument("--port", type=int, default=8080, help="port that capture listens on; 0 picks a free one")
-    up.add_argument("--partitions", type=_count, default=16, help="partitions of each topic")
+    up.add_argument("--partitions", type=_count, default=StackOptions().partitions, help="partitions of each topic")
     up.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where Kafka and Redis keep their data")
     up.add_argument(
         "--services", type=_names, default=START_ORDER, metavar="A,B", help="only these (default: all five)"
