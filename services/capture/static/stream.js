@@ -34,7 +34,8 @@ export class Stream extends EventTarget {
 
   /** Sends one message; false when there is no connection, or when it can't keep up: then it is better dropped. */
   send(message) {
-    if (this.state !== "live" || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return false;
+    const open = this.state === "live" && this.socket.readyState === WebSocket.OPEN; // closing is told later
+    if (!open || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return false;
     this.socket.send(encode(message));
     return true;
   }
