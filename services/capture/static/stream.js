@@ -34,7 +34,7 @@ export class Stream extends EventTarget {
 
   /** Sends one message; false when there is no connection, or when it can't keep up: then it is better dropped. */
   send(message) {
-    const open = this.state === "live" && this.socket.readyState === WebSocket.OPEN; // closing is told later
+    const open = this.state === "live" && this.socket.readyState === 1; // 1: open; closing is told later
     if (!open || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return false;
     this.socket.send(encode(message));
     return true;
