@@ -12,7 +12,7 @@ from schemas import records as r
 from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, DEAD_LETTERS, ENCODER_FRAMES, INTERACTION_TURNS
 from services.interaction.echo import EchoModel
 from services.interaction.protocol import StepInput, StepOutput
-from tests.pipeline.rig import START_MS, Rig, encoded_frame, memory_rig, publish, publish_raw, read_all
+from tests.pipeline.rig import START_MS, encoded_frame, memory_rig, publish, publish_raw, read_all
 
 
 def essence(turn: r.InteractionTurn) -> tuple[object, ...]:
@@ -196,7 +196,11 @@ async def test_beyond_capacity_sessions_are_refused_visibly_and_others_go_on() -
     assert all(t.prefilled and t.events[0].data == {"quiet": "refused"} for t in turns["second"])
 
 
-async def test_idle_rig_stops_cleanly() -> None:
+async def test_a_worker_stopped_while_idle_gives_its_partitions_back() -> None:
     async with memory_rig() as rig:
-        await rig.interaction()
-    assert isinstance(rig, Rig)
+        await rig.interaction("interaction-0")
+        await rig.stop("interaction-0")
+        await rig.interaction("interaction-1")
+        await publish(rig.log, ENCODER_FRAMES, [encoded_frame(f"s{i}", 0) for i in range(8)])
+        turns = await read_all(rig.log, INTERACTION_TURNS, 8)
+    assert {t.session_id for t in turns} == {f"s{i}" for i in range(8)}
