@@ -1,7 +1,7 @@
 """What a client had at the end of one scenario: both channels to the sample, and the log of every tick it received.
 
-A folder ``build/eval/<model>/<scenario id>/`` holds ``user.wav`` (16 kHz), ``model.wav`` (24 kHz, as a player would have played
-it) and ``recording.json``. Scorers see nothing else.
+A folder ``build/eval/<model>/<scenario id>/`` holds ``user.wav`` (16 kHz), ``model.wav`` (24 kHz, as a player would
+have played it) and ``recording.json``. Scorers see nothing else.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class ResultLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``model`` is the name in the report (``nano``, ``harness``, ``oracle``, …). ``start_offset_ms`` aligns the script:
-    scenario time 0 lies that long after the begin of tick 0 as the player measured it (0 when it played on the dot).
+    """``model`` is the name in the report (``nano``, ``harness``, ``oracle``, …). ``start_offset_ms`` aligns the
+    script: scenario time 0 lies that long after the begin of tick 0 as the player measured it (0: on the dot).
     ``heard`` is filled by the recogniser, None before."""
 
     v: int = RECORDING_VERSION
@@ -95,7 +95,7 @@ def speaking_ticks(recording: Recording) -> list[bool]:
 
 
 def segments(recording: Recording, merge_gap_ms: float = MERGE_GAP_MS) -> list[Segment]:
-    """The model's speech as segments. What tick k carries is due, and played, from the tick's end on: [200(k+1), 200(k+2))."""
+    """The model's speech as segments. What tick k carries is due, and played, from the tick's end on."""
     text = {tick.tick: tick.text for tick in recording.ticks}
     found: list[Segment] = []
     for tick, speaking in enumerate(speaking_ticks(recording)):

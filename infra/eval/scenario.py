@@ -1,7 +1,7 @@
 """A scenario: to the sample, what the user's side says, does and shows, and what a good partner would do when.
 
-Scenarios are data: one JSON file each suite under ``tests/behaviour/scenarios/``, written by ``infra.eval.generate`` from
-seeded templates. Scorers read the script and the recording of what a client received, never the server's inside.
+Scenarios are data: one JSON file each suite under ``tests/behaviour/scenarios/``, written by ``infra.eval.generate``
+from seeded templates. Scorers read the script and the recording of what a client received, never the server's inside.
 
 Times are integers. ``*_sample`` counts samples of the user's channel (16 kHz) from the begin of the session's tick 0;
 ``*_ms`` counts milliseconds from there.
