@@ -17,10 +17,13 @@ RECORDING_VERSION = 1
 
 class TickLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One turn as the client got it. ``arrived_ms`` is the client's clock, from the begin of tick 0, so that
-    ``arrived_ms - (tick + 1) * 200`` is what the client waited. ``level_dbfs`` is the RMS of its audio (-120: none)."""
+    ``arrived_ms - (tick + 1) * 200`` is what the client waited. ``played_ms`` is when the player began with this turn's
+    output (see ``infra.eval.playout``; -1: nobody played it, then it counts as begun at the tick's end). ``level_dbfs``
+    is the RMS of its audio (-120: none)."""
 
     tick: int
     arrived_ms: float
+    played_ms: float = -1.0
     floor: str
     user: str
     text: str = ""
@@ -52,7 +55,9 @@ class ResultLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``model`` is the name in the report (``nano``, ``harness``, ``oracle``, …). ``start_offset_ms`` aligns the
     script: scenario time 0 lies that long after the begin of tick 0 as the player measured it (0: on the dot).
-    ``heard`` is filled by the recogniser, None before."""
+    ``heard`` is filled by the recogniser, None before. ``stamp`` names the scenario, code and weights that it was made
+    with, so that an interrupted run can go on. ``underruns`` counts turns whose audio came after the former's had run
+    out."""
 
     v: int = RECORDING_VERSION
     scenario: str
@@ -63,6 +68,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing_ticks: int = 0
     doubled_ticks: int = 0
     late_ticks: int = 0
+    underruns: int = 0
+    stamp: str = ""
     heard: list[HeardWord] | None = None
     error: str = ""
 
@@ -95,13 +102,15 @@ def speaking_ticks(recording: Recording) -> list[bool]:
 
 
 def segments(recording: Recording, merge_gap_ms: float = MERGE_GAP_MS) -> list[Segment]:
-    """The model's speech as segments. What tick k carries is due, and played, from the tick's end on."""
+    """The model's speech as segments. What tick k carries is due at its end, 200(k+1), and lasts 200 ms as played."""
     text = {tick.tick: tick.text for tick in recording.ticks}
+    played = {tick.tick: tick.played_ms for tick in recording.ticks if tick.played_ms >= 0}
     found: list[Segment] = []
     for tick, speaking in enumerate(speaking_ticks(recording)):
         if not speaking:
             continue
-        start, end = float((tick + 1) * FRAME_MS), float((tick + 2) * FRAME_MS)
+        start = played.get(tick, float((tick + 1) * FRAME_MS))
+        end = start + FRAME_MS
         if found and start - found[-1].end_ms <= merge_gap_ms:
             last = found.pop()
             found.append(Segment(start_ms=last.start_ms, end_ms=end, text=last.text + text.get(tick, "")))

@@ -95,7 +95,9 @@ class Want(StrEnum):
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``meanings``: any of them counts; each is a set of words, all of which must be said ("|" separates alternatives
+    """Windows are final: whatever tolerance a suite grants (and publishes) is in ``from_ms`` and ``to_ms`` already.
+
+    ``meanings``: any of them counts; each is a set of words, all of which must be said ("|" separates alternatives
     within a word, e.g. ``"four|4 seconds"``). ``simultaneous``: it must be said while the user speaks.
     ``number`` is the true count for counting scenarios at that moment."""
 
@@ -111,7 +113,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scripted session. ``rows`` are the rows of the behaviour report that it counts for (see ``ROWS``).
     ``spoken_reply`` is what the oracle says where the model has to be speaking (for barge-in and backchannel
-    scenarios), word by word; ``results`` scripts the background where a row needs it: text by key word."""
+    scenarios), word by word; ``results`` scripts the background where a row needs it: text by key
+    word of the question, ready ``result_delay_ms`` after it was asked (``infra.eval.scripted_llm``)."""
 
     v: int = SCHEMA_VERSION
     id: str
@@ -125,6 +128,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expect: list[Expectation] = []
     spoken_reply: str = ""
     results: dict[str, str] = {}
+    result_delay_ms: int = 0
     note: str = ""
 
     def clip(self, clip_id: str) -> Clip:
