@@ -111,7 +111,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One scripted session. ``rows`` are the rows of the behaviour report that it counts for (see ``ROWS``).
+    """One scripted session. ``rows`` are the rows of the behaviour report that it counts for (``docs/behaviour.md``
+    says what each row reads). ``template`` names what it was made from: macro averages weigh all templates alike.
     ``spoken_reply`` is what the oracle says where the model has to be speaking (for barge-in and backchannel
     scenarios), word by word; ``results`` scripts the background where a row needs it: text by key
     word of the question, ready ``result_delay_ms`` after it was asked (``infra.eval.scripted_llm``)."""
@@ -119,6 +120,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int = SCHEMA_VERSION
     id: str
     suite: str
+    template: str = ""
     rows: list[int]
     seed: int
     duration_ms: int
