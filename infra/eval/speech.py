@@ -125,8 +125,11 @@ def merge(stretches: list[Stretch], gap_ms: float = MERGE_GAP_MS) -> list[Stretc
 
 
 def heard_from_ms(tick: TickLog) -> float:
-    """When a client can show what this tick carries, in ms from the begin of tick 0: at the tick's end, or on arrival."""
-    return max(float((tick.tick + 1) * FRAME_MS), tick.arrived_ms)
+    """When the client began to play or show what this tick carries, in ms from the begin of tick 0.
+
+    Where no player said so: at the tick's end, or on arrival when that was later.
+    """
+    return tick.played_ms if tick.played_ms >= 0 else max(float((tick.tick + 1) * FRAME_MS), tick.arrived_ms)
 
 
 def _written(recording: Recording) -> tuple[list[Said], list[Stretch]]:
