@@ -1,7 +1,7 @@
 """What a client heard of the model, in scenario time: stretches of sound (or of written words) and the words in them.
 
-One place decides when something counts as heard. A model's sound is where ``model.wav`` is louder than -50 dBFS, which is
-how a player played it. The words of a model without a voice count when they reached the client, each tick's for 200 ms.
+One place decides when something counts as heard: a model's sound where ``model.wav``, which is what a player played, is
+louder than -50 dBFS; the words of a model without a voice from when the client could show them, each tick's for 200 ms.
 """
 
 from __future__ import annotations
