@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from schemas import codec
 from schemas import records as r
@@ -135,11 +133,3 @@ async def serving(rig: Rig, options: BackgroundSettings, *, crash: bool = False)
         service.cancel()
         with suppress(asyncio.CancelledError):
             await service
-
-
-def say(text: str, folder: Path, *, voice: str = "slt") -> bytes:
-    """Speech by flite as PCM16, 16 kHz, mono."""
-    wav = folder / "said.wav"
-    subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(wav)], check=True, timeout=30)
-    raw = ["sox", str(wav), "-r", "16000", "-c", "1", "-b", "16", "-e", "signed", "-t", "raw", "-"]
-    return subprocess.run(raw, check=True, timeout=30, capture_output=True).stdout

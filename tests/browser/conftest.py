@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from playwright.async_api import Browser, Page, async_playwright
+
+from tests.speech import say
 
 FLAGS = [
     "--no-sandbox",
@@ -30,9 +33,8 @@ FLAGS = [
 def speech_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few seconds of speech at 48 kHz, as the fake microphone wants it."""
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
-    spoken = path.with_name("spoken.wav")
-    subprocess.run(["flite", "-voice", "slt", "-t", "What is the time in Lisbon?", "-o", str(spoken)], check=True)
-    subprocess.run(["sox", str(spoken), "-r", "48000", str(path), "pad", "0.5", "1.0"], check=True)
+    spoken = np.frombuffer(say("What is the time in Lisbon?", path.parent, rate_hz=48_000), np.int16)
+    soundfile.write(path, np.pad(spoken, (24_000, 48_000)), 48_000, subtype="PCM_16")
     return path
 
 

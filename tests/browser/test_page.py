@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgpack
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from schemas import records as r
 from services.capture.web import HEADERS
 from tests.browser.conftest import OpenPage
+from tests.browser.relay import Relay
 from tests.capture.conftest import Running, running_capture, turn_for
 
 pytestmark = pytest.mark.browser
@@ -158,25 +160,17 @@ async def test_what_is_spoken_and_typed_reaches_the_log_and_the_answer_is_played
 
 
 async def test_a_broken_connection_is_resumed_without_a_missing_tick(capture: Running, open_page: OpenPage) -> None:
-    page = await open_page(capture.url)
-    await page.route_web_socket("**/v1/stream", lambda socket: socket.connect_to_server())
-    cut: list[object] = []
-
-    def remember(socket: object) -> None:
-        server = socket.connect_to_server()  # type: ignore[attr-defined]
-        cut.append((socket, server))
-
-    await page.route_web_socket("**/v1/stream", remember)
-    await page.goto(capture.url)
-    await page.click("#start")
-    await page.wait_for_selector("#lane-model .cell[data-tick='4']")
-    socket, server = cut[0]  # type: ignore[misc]
-    await server.close(code=3001)
-    await socket.close(code=3001)
-    await page.wait_for_selector("#lane-model .cell[data-tick='10']")
-    ticks = await page.eval_on_selector_all("#lane-model .cell", "all => all.map(n => Number(n.dataset.tick))")
-    assert ticks[:11] == list(range(11))
-    assert len(cut) == 2, "it connected again"
+    address = urlsplit(capture.url)
+    async with Relay(address.hostname or "", address.port or 0) as relay:
+        page = await open_page(relay.url)
+        await page.click("#start")
+        await page.wait_for_selector("#lane-model .cell[data-tick='4']")
+        before = relay.accepted
+        relay.cut()
+        await page.wait_for_selector("#lane-model .cell[data-tick='10']")
+        ticks = await page.eval_on_selector_all("#lane-model .cell", "all => all.map(n => Number(n.dataset.tick))")
+        assert ticks[:11] == list(range(11))
+        assert relay.accepted > before, "it connected again"
 
 
 async def test_a_refusal_is_shown(open_page: OpenPage) -> None:
@@ -185,7 +179,7 @@ async def test_a_refusal_is_shown(open_page: OpenPage) -> None:
         await page.click("#start")
         await page.wait_for_selector(".error.fatal")
         assert "bad token" in await page.inner_text(".error.fatal")
-        assert await page.inner_text("#state") == "ended"
+        await page.wait_for_selector("#state[data-state='ended']")  # the close follows the error
         await page.click("summary")
         await page.fill("#token", "sesame")
         await page.click("#start")
