@@ -27,6 +27,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     up.add_argument("--model", choices=("nano", "echo"), default="nano", help="what answers; echo is for tests only")
     up.add_argument("--encoder", type=_count, default=1, metavar="N", help="encoder processes")
     up.add_argument("--interaction", type=_count, default=1, metavar="N", help="interaction processes")
+    up.add_argument("--standby", type=int, choices=range(9), default=0, metavar="N", help="warm spares of either")
     up.add_argument("--kafka-nodes", type=int, choices=(1, 3), default=1, help="brokers of the local cluster")
     up.add_argument("--host", default="127.0.0.1", help="address that capture listens on")
     up.add_argument("--port", type=int, default=8080, help="port that capture listens on; 0 picks a free one")
@@ -48,6 +49,7 @@ def options_from(arguments: argparse.Namespace, environment: dict[str, str]) -> 
         model=arguments.model,
         encoders=arguments.encoder,
         interactions=arguments.interaction,
+        standbys=arguments.standby,
         kafka_nodes=arguments.kafka_nodes,
         host=arguments.host,
         port=arguments.port,

@@ -18,6 +18,8 @@ FLOW_ORDER = ("capture", "encoder", "interaction", "background", "monitor")
 START_ORDER = ("interaction", "encoder", "background", "monitor", "capture")
 """Consumers first, and the door last: when a client can connect, its frames are being read."""
 SCALABLE = ("encoder", "interaction")
+"""May run in several processes, and with standbys."""
+STANDBY = "standby"
 
 COMMON_SETTINGS = (
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -31,8 +33,8 @@ COMMON_SETTINGS = (
 )
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {
     "capture": ("CAPTURE_HOST", "CAPTURE_PORT", "CAPTURE_TOKENS"),
-    "encoder": ("MODEL_DIR",),
-    "interaction": ("MODEL", "MODEL_DIR"),
+    "encoder": ("MODEL_DIR", "STANDBY"),
+    "interaction": ("MODEL", "MODEL_DIR", "STANDBY"),
     "background": ("BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
     "monitor": (),
 }
@@ -43,6 +45,8 @@ OWN_SETTINGS: dict[str, tuple[str, ...]] = {
 class StackOptions:
     """What to run. ``data_dir`` None means a temporary directory that goes with the stack.
 
+    ``standbys``: how many warm spare processes stand beside the encoders, and as many beside the interaction workers.
+
     ``kafka_bootstrap_servers`` and ``redis_url`` name servers that run already; None starts our own. ``port`` and the
     others 0: a free one. ``env`` adds variables for one service (all its instances).
     """
@@ -50,6 +54,7 @@ class StackOptions:
     model: Literal["nano", "echo"] = "nano"
     encoders: int = 1
     interactions: int = 1
+    standbys: int = 0
     kafka_nodes: int = 1
     port: int = 0
     kafka_port: int = 0
@@ -69,15 +74,21 @@ class StackOptions:
             raise ValueError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(FLOW_ORDER)}")
         if self.encoders < 1 or self.interactions < 1:
             raise ValueError("at least one encoder and one interaction worker are needed")
+        if self.standbys < 0:
+            raise ValueError("there can't be fewer than no standbys")
 
     @property
     def replication_factor(self) -> int:
         return self.kafka_nodes
 
     def instances(self, service: str) -> list[str]:
-        """Instance names of a service, ``interaction-0``, ``interaction-1``, …; they are its ``INSTANCE_ID``."""
+        """Instance names of a service: ``interaction-0``, ``interaction-1``, …, ``interaction-standby-0``, ….
+
+        Without the service's name they are its ``INSTANCE_ID``.
+        """
         count = {"encoder": self.encoders, "interaction": self.interactions}.get(service, 1)
-        return [f"{service}-{n}" for n in range(count)]
+        spares = self.standbys if service in SCALABLE else 0
+        return [f"{service}-{n}" for n in range(count)] + [f"{service}-{STANDBY}-{n}" for n in range(spares)]
 
 
 def model_dir(options: StackOptions, service: str) -> Path:
@@ -118,7 +129,10 @@ class Addresses:
 def environment(
     service: str, instance: str, metrics_port: int, addresses: Addresses, options: StackOptions
 ) -> dict[str, str]:
-    """The whole environment of one service process: this one's own, with what the stack decides on top."""
+    """The whole environment of one service process: this one's own, with what the stack decides on top.
+
+    ``instance`` is its ``INSTANCE_ID``; a standby's begins with ``standby``.
+    """
     decided = {
         "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka_bootstrap_servers,
         "REDIS_URL": addresses.redis_url,
@@ -130,6 +144,7 @@ def environment(
         "CAPTURE_HOST": addresses.host,
         "CAPTURE_PORT": str(addresses.port),
         "MODEL": options.model,
+        "STANDBY": "1" if instance.startswith(STANDBY) else "0",
         "MODEL_DIR": str(model_dir(options, service)),
     }
     defaults = {

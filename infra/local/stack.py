@@ -25,6 +25,7 @@ from shared.log.api import LogError
 SERVICE_GRACE_S = 2.0  # with SERVER_GRACE_S: everything is down within 5 s
 SERVER_GRACE_S = 2.0
 SERVER_CHECK_S = 0.25
+TERMINATE_GRACE_S = 10.0  # as in compose: a worker hands its sessions over before it goes
 
 
 class StackFailed(RuntimeError):
@@ -41,8 +42,8 @@ def check_weights(options: StackOptions) -> None:
 class LocalStack:
     """``async with LocalStack(StackOptions(...)) as stack:`` gives a stack that is ready.
 
-    Instances are named ``encoder-0``, ``interaction-1``, ``capture-0``. Start it from the main thread's event loop:
-    the processes die with the thread that started them.
+    Instances are named ``encoder-0``, ``interaction-1``, ``interaction-standby-0``, ``capture-0``. Start it from the
+    main thread's event loop: the processes die with the thread that started them.
     """
 
     def __init__(self, options: StackOptions | None = None, events: Events | None = None) -> None:
@@ -120,6 +121,16 @@ class LocalStack:
         """Send a signal to a service instance; it is started again if it dies of it."""
         self._find(instance).kill(number)
 
+    async def terminate(self, instance: str, *, grace_s: float = TERMINATE_GRACE_S) -> None:
+        """End one service instance as a planned restart does: SIGTERM, SIGKILL after ``grace_s``. It stays down."""
+        await self._find(instance).stop(grace_s=grace_s)
+
+    async def restart(self, instance: str, *, grace_s: float = TERMINATE_GRACE_S) -> None:
+        """``terminate`` and start one instance again; returns once it is ready. Raises ``ServiceFailed``."""
+        await self.terminate(instance, grace_s=grace_s)
+        self._find(instance).start()
+        await self.wait_ready(instance)
+
     def restarts(self, instance: str) -> int:
         """How often a service instance was started again."""
         return self._find(instance).restarts
@@ -153,7 +164,7 @@ class LocalStack:
         ready = {name: asyncio.create_task(self._ready(name)) for name in self._processes}
         try:
             if "capture" in options.services:
-                await asyncio.gather(*(task for name, task in ready.items() if name.rpartition("-")[0] in SCALABLE))
+                await asyncio.gather(*(task for name, task in ready.items() if name.partition("-")[0] in SCALABLE))
                 self._spawn("capture")
                 await self._ready("capture-0")
             await asyncio.gather(*ready.values())
@@ -245,9 +256,9 @@ class LocalStack:
                 redis.spawn()
 
     def _spawn(self, service: str) -> None:
-        for index, name in enumerate(self.options.instances(service)):
+        for name in self.options.instances(service):
             port = children.free_port()
-            env = environment(service, str(index), port, self.addresses, self.options)
+            env = environment(service, name.removeprefix(f"{service}-"), port, self.addresses, self.options)
             command = [sys.executable, "-m", f"services.{service}"]
             process = Supervised(name, command, env=env, cwd=jars.PROJECT, port=port, events=self._events)
             self._processes[name] = process

@@ -51,7 +51,8 @@ class Supervised:
         return self._process.pid
 
     def start(self) -> None:
-        """Begin to supervise; returns at once."""
+        """Begin to supervise, for the first time or again after ``stop``; returns at once."""
+        self._stopping = False
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     def kill(self, number: int) -> None:

@@ -12,3 +12,5 @@ class EncoderSettings(ServiceSettings):
 
     encoder_threads: int = Field(default=1, ge=1, le=64)
     """Threads for the embeddings' arithmetic; the codes are numpy and use one."""
+    standby: bool = False
+    """Be a spare: ready, without partitions of its own until another encoder fails or hands over."""

@@ -18,3 +18,5 @@ class InteractionSettings(ServiceSettings):
     model_threads: int = Field(default=1, ge=1, le=64)
     session_capacity: int = Field(default=256, ge=1)
     """Sessions whose state this worker holds at most; beyond it new ones are refused, visibly, turn by turn."""
+    standby: bool = False
+    """Be a warm spare: follow everybody's sessions, answer them when their worker fails or hands over."""

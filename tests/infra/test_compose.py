@@ -78,6 +78,11 @@ def test_the_file_fits_the_compose_specification(compose: dict[str, Any]) -> Non
 def test_compose_and_the_local_stack_run_the_same_services(compose: dict[str, Any]) -> None:
     always = {name for name, service in compose["services"].items() if "profiles" not in service}
     assert always == {*FLOW_ORDER, *PLUMBING}
+    for service in SCALABLE:
+        standby = compose["services"][f"{service}-standby"]
+        assert standby["profiles"] == ["standby"]
+        assert standby["image"] == compose["services"][service]["image"]
+        assert standby["environment"] == compose["services"][service]["environment"] | {"STANDBY": "1"}
     gpu = compose["services"]["interaction-gpu"]
     assert gpu["profiles"] == ["gpu"]
     assert gpu["environment"] == compose["services"]["interaction"]["environment"]
@@ -114,6 +119,16 @@ def test_both_ways_of_running_give_values_that_the_service_accepts(
             settings_of(service)()
 
 
+@pytest.mark.parametrize("service", SCALABLE)
+def test_a_standby_is_told_so_in_both_ways_of_running(service: str) -> None:
+    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", 8080)
+    options = StackOptions(standbys=2)
+    assert options.instances(service) == [f"{service}-0", f"{service}-standby-0", f"{service}-standby-1"]
+    assert options.instances("capture") == ["capture-0"]
+    for instance, told in (("0", "0"), ("standby-1", "1")):
+        assert environment(service, instance, 9100, addresses, options)["STANDBY"] == told
+
+
 def test_compose_and_the_local_stack_create_the_same_topics(compose: dict[str, Any]) -> None:
     topics = compose["services"]["topics"]
     assert topics["command"] == ["python", "-m", "infra.topics"]  # what LocalStack calls, too
@@ -141,7 +156,7 @@ def test_compose_and_the_local_stack_run_the_same_kafka(compose: dict[str, Any],
 
 
 def test_scaled_services_have_nothing_that_only_one_container_can_have(compose: dict[str, Any]) -> None:
-    for name in (*SCALABLE, "interaction-gpu"):
+    for name in (*SCALABLE, *(f"{service}-standby" for service in SCALABLE), "interaction-gpu"):
         service = compose["services"][name]
         assert "container_name" not in service
         assert "ports" not in service

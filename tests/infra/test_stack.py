@@ -163,10 +163,11 @@ async def test_a_stack_of_python_tells_where_everything_is(
 
 
 def test_the_command_line_becomes_options() -> None:
-    line = "up --encoder 2 --interaction 3 --kafka-nodes 3 --model echo --ephemeral"
+    line = "up --encoder 2 --interaction 3 --standby 1 --kafka-nodes 3 --model echo --ephemeral"
     arguments = parse(line.split())
     options = options_from(arguments, {"REDIS_URL": "redis://elsewhere/0"})
-    assert options.instances("interaction") == ["interaction-0", "interaction-1", "interaction-2"]
+    names = ["interaction-0", "interaction-1", "interaction-2", "interaction-standby-0"]
+    assert options.instances("interaction") == names
     assert (options.encoders, options.kafka_nodes, options.model, options.data_dir) == (2, 3, "echo", None)
     assert options.replication_factor == 3
     assert (options.kafka_bootstrap_servers, options.redis_url) == (None, "redis://elsewhere/0")

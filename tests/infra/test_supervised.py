@@ -77,6 +77,20 @@ async def test_a_killed_process_comes_back(tmp_path: Path) -> None:
         assert process.pid
 
 
+async def test_a_stopped_process_stays_down_until_it_is_started_again(tmp_path: Path) -> None:
+    port, flag = free_port(), tmp_path / "ready"
+    flag.touch()
+    async with supervise(SERVER, str(port), str(flag), port=port) as (process, _events):
+        await process.wait_ready(timeout_s=30)
+        first = process.pid
+        await process.stop(grace_s=5)
+        with pytest.raises(RuntimeError, match="thing-0 is not running"):
+            assert process.pid
+        process.start()
+        await process.wait_ready(timeout_s=30)
+        assert (process.pid != first, process.restarts) == (True, 0)
+
+
 async def test_wrong_settings_are_final() -> None:
     async with supervise("print('setting MODEL: no such thing'); raise SystemExit(2)") as (process, events):
         with pytest.raises(ServiceFailed, match=r"thing-0 can't start.*status 2"):
