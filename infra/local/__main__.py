@@ -25,6 +25,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start everything, keep it running, stop it on Ctrl-C")
     up.add_argument("--model", choices=("nano", "echo"), default="nano", help="what answers; echo is for tests only")
+    up.add_argument("--agent", default="", metavar="NAME", help="a model of the behaviour report in nano's place")
     up.add_argument("--encoder", type=_count, default=1, metavar="N", help="encoder processes")
     up.add_argument("--interaction", type=_count, default=1, metavar="N", help="interaction processes")
     up.add_argument("--standby", type=int, choices=range(9), default=0, metavar="N", help="warm spares of either")
@@ -59,6 +60,7 @@ def options_from(arguments: argparse.Namespace, environment: dict[str, str]) -> 
         redis_url=environment.get("REDIS_URL") or None,
         services=arguments.services,
         log_level=arguments.log_level,
+        agent=arguments.agent,
     )
 
 

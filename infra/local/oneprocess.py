@@ -17,7 +17,7 @@ from typing import Any
 
 from infra.local import children
 from infra.local.events import Events
-from infra.local.plan import START_ORDER, Addresses, StackOptions, environment
+from infra.local.plan import Addresses, StackOptions, environment, package
 from infra.local.redis import LocalRedis, RedisUnavailable
 from infra.local.stack import StackFailed, check_weights
 from infra.local.supervised import probe
@@ -44,12 +44,10 @@ async def run(options: StackOptions, events: Events, stop: asyncio.Event) -> Non
         await log.create_topics(options.partitions)
         services = {}
         ports = {}
-        for service in START_ORDER:
-            if service not in options.services:
-                continue
+        for service in options.running:
             ports[service] = children.free_port()
             settings = _settings(service, environment(service, "0", ports[service], addresses, options))
-            app = importlib.import_module(f"services.{service}.app")
+            app = importlib.import_module(f"{package(service)}.app")
             services[asyncio.create_task(app.run(settings, log, SystemClock(), stop), name=service)] = service
         ready = asyncio.create_task(_report(ports, addresses, events))
         try:
@@ -109,7 +107,7 @@ def _start_redis(options: StackOptions, events: Events, cleanup: ExitStack) -> s
 
 def _settings(service: str, values: Mapping[str, str]) -> ServiceSettings:
     """The service's settings, read as its own process would read them."""
-    module = importlib.import_module(f"services.{service}.settings")
+    module = importlib.import_module(f"{package(service)}.settings")
     (kind,) = (
         candidate
         for candidate in vars(module).values()

@@ -20,6 +20,8 @@ START_ORDER = ("interaction", "encoder", "background", "monitor", "capture")
 SCALABLE = ("encoder", "interaction")
 """May run in several processes, and with standbys."""
 STANDBY = "standby"
+AGENT = "agent"
+"""A model of the behaviour report (``infra.eval.agents``) in place of encoder and interaction; never in a product."""
 
 COMMON_SETTINGS = (
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -37,6 +39,7 @@ OWN_SETTINGS: dict[str, tuple[str, ...]] = {
     "interaction": ("MODEL", "MODEL_DIR", "STANDBY"),
     "background": ("BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
     "monitor": (),
+    AGENT: ("EVAL_AGENT", "BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
 }
 """What a service is told beyond ``COMMON_SETTINGS``, by environment variables of these names."""
 
@@ -48,7 +51,8 @@ class StackOptions:
     ``standbys``: how many warm spare processes stand beside the encoders, and as many beside the interaction workers.
 
     ``kafka_bootstrap_servers`` and ``redis_url`` name servers that run already; None starts our own. ``port`` and the
-    others 0: a free one. ``env`` adds variables for one service (all its instances).
+    others 0: a free one. ``env`` adds variables for one service (all its instances). ``agent`` names one of the
+    behaviour report's models, which then stands in for encoder and interaction.
     """
 
     model: Literal["nano", "echo"] = "nano"
@@ -66,6 +70,7 @@ class StackOptions:
     redis_url: str | None = None
     services: tuple[str, ...] = START_ORDER
     log_level: str = "info"
+    agent: str = ""
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,6 +81,19 @@ class StackOptions:
             raise ValueError("at least one encoder and one interaction worker are needed")
         if self.standbys < 0:
             raise ValueError("there can't be fewer than no standbys")
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The services to run, in the order of their start."""
+        chosen = tuple(service for service in START_ORDER if service in self.services)
+        if not self.agent:
+            return chosen
+        return (AGENT, *(service for service in chosen if service not in SCALABLE))
+
+    @property
+    def before_door(self) -> tuple[str, ...]:
+        """Those of them that must read before capture lets anybody in."""
+        return tuple(service for service in self.running if service in (*SCALABLE, AGENT))
 
     @property
     def replication_factor(self) -> int:
@@ -99,8 +117,8 @@ def model_dir(options: StackOptions, service: str) -> Path:
 
 def missing_weights(options: StackOptions) -> Path | None:
     """The folder in which a service of this stack would look for weights in vain; None when all are there."""
-    for service in ("encoder", "interaction"):
-        needed = service in options.services and not (service == "interaction" and options.model == "echo")
+    for service in SCALABLE:
+        needed = service in options.running and not (service == "interaction" and options.model == "echo")
         if needed and not any(model_dir(options, service).glob("*.safetensors")):
             return model_dir(options, service)
     return None
@@ -126,6 +144,11 @@ class Addresses:
         return f"ws://{self.host}:{self.port}/v1/stream"
 
 
+def package(service: str) -> str:
+    """The Python package whose ``__main__`` is this service."""
+    return "infra.eval.agents" if service == AGENT else f"services.{service}"
+
+
 def environment(
     service: str, instance: str, metrics_port: int, addresses: Addresses, options: StackOptions
 ) -> dict[str, str]:
@@ -145,6 +168,7 @@ def environment(
         "CAPTURE_PORT": str(addresses.port),
         "MODEL": options.model,
         "STANDBY": "1" if instance.startswith(STANDBY) else "0",
+        "EVAL_AGENT": options.agent,
         "MODEL_DIR": str(model_dir(options, service)),
     }
     defaults = {

@@ -16,7 +16,7 @@ from typing import IO, Self
 from infra.local import children, jars
 from infra.local.events import Events, Silent
 from infra.local.kafka import LocalKafka
-from infra.local.plan import SCALABLE, START_ORDER, Addresses, StackOptions, environment, missing_weights
+from infra.local.plan import Addresses, StackOptions, environment, missing_weights, package
 from infra.local.redis import LocalRedis
 from infra.local.supervised import ServiceFailed, Supervised
 from infra.topics import create_topics
@@ -158,13 +158,14 @@ class LocalStack:
         await create_topics(bootstrap, partitions=options.partitions, replication_factor=options.replication_factor)
         self._events.say("stack", "topics", f"topics are there, {options.partitions} partitions each")
         # All but the door at once: they don't wait for each other. The door opens when somebody reads behind it.
-        for service in START_ORDER:
-            if service in options.services and service != "capture":
+        for service in options.running:
+            if service != "capture":
                 self._spawn(service)
         ready = {name: asyncio.create_task(self._ready(name)) for name in self._processes}
         try:
-            if "capture" in options.services:
-                await asyncio.gather(*(task for name, task in ready.items() if name.partition("-")[0] in SCALABLE))
+            if "capture" in options.running:
+                before = options.before_door
+                await asyncio.gather(*(task for name, task in ready.items() if name.partition("-")[0] in before))
                 self._spawn("capture")
                 await self._ready("capture-0")
             await asyncio.gather(*ready.values())
@@ -259,7 +260,7 @@ class LocalStack:
         for name in self.options.instances(service):
             port = children.free_port()
             env = environment(service, name.removeprefix(f"{service}-"), port, self.addresses, self.options)
-            command = [sys.executable, "-m", f"services.{service}"]
+            command = [sys.executable, "-m", package(service)]
             process = Supervised(name, command, env=env, cwd=jars.PROJECT, port=port, events=self._events)
             self._processes[name] = process
             process.start()
