@@ -206,6 +206,52 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     final: bool = False
 
 
+class TurnsClaimed(msgspec.Struct, frozen=True, kw_only=True, tag="TurnsClaimed"):
+    """A worker takes a partition over: behind this record only turns of ``epoch`` or a newer one count.
+
+    It lies in the partition that it fences, so that every reader sees it at the same place among the turns. A claim
+    whose epoch is not above all that came before it is lost, and changes nothing.
+    """
+
+    v: int = 1
+    partition: Count
+    epoch: Annotated[int, Meta(gt=0)]
+    worker: str
+    claimed_at_ms: Count
+
+
+# --- worker.leases ---------------------------------------------------------------------------------------------
+
+
+class OwnedPartition(msgspec.Struct, frozen=True, kw_only=True):
+    """``epoch`` orders the owners of one partition: the highest is the newest."""
+
+    partition: Count
+    epoch: Count
+
+
+class WorkerLease(msgspec.Struct, frozen=True, kw_only=True, tag="WorkerLease"):
+    """A worker's sign of life: who it is, what it owns, what it could take over at once, how long silence is normal.
+
+    ``incarnation`` tells the lives of one instance name apart; the newest counts. ``standby`` is a spare, ``leaving``
+    hands its partitions over, ``gone`` is its last record. A reader for whom more than ``lease_ms`` have passed since
+    a worker's last record takes the worker for dead, and may claim what it owned.
+    """
+
+    v: int = 1
+    service: str
+    instance: str
+    incarnation: Count
+    seq: Count
+    sent_at_ms: Count
+    lease_ms: Annotated[int, Meta(gt=0)]
+    standby: bool = False
+    leaving: bool = False
+    gone: bool = False
+    owned: list[OwnedPartition] = []
+    warm: list[int] = []
+
+
 # --- background ------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +345,8 @@ Record = (
     | CaptureFrame
     | EncodedFrame
     | InteractionTurn
+    | TurnsClaimed
+    | WorkerLease
     | BackgroundTask
     | BackgroundCancel
     | BackgroundResult

@@ -18,6 +18,7 @@ class KeyKind(StrEnum):
     TICK = "<session>:<timestamp_ms>"
     SESSION = "<session>"
     ORIGIN = "<topic>:<partition>:<offset>"
+    WORKER = "<service>:<instance>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,25 @@ ENCODER_FRAMES = Topic(
 )
 INTERACTION_TURNS = Topic(
     "interaction.turns",
-    (r.InteractionTurn,),
+    (r.InteractionTurn, r.TurnsClaimed),
     KeyKind.TICK,
     ("interaction",),
     ("interaction", "capture", "monitor"),
     "delete",
     24 * HOUR_MS,
+)
+CLAIM_KEY = b"claim"
+"""Key of ``TurnsClaimed``, the one record of ``interaction.turns`` that belongs to a partition and to no session."""
+WORKER_LEASES = Topic(
+    "worker.leases",
+    (r.WorkerLease,),
+    KeyKind.WORKER,
+    ("encoder", "interaction"),
+    ("encoder", "interaction"),
+    "delete",
+    HOUR_MS,
+    aligned=False,
+    config={"segment.ms": str(HOUR_MS // 6)},
 )
 BACKGROUND_TASKS = Topic(
     "background.tasks",
@@ -110,6 +124,7 @@ TOPICS: dict[str, Topic] = {
         CAPTURE_FRAMES,
         ENCODER_FRAMES,
         INTERACTION_TURNS,
+        WORKER_LEASES,
         BACKGROUND_TASKS,
         BACKGROUND_RESULTS,
         SESSION_METRICS,

@@ -11,7 +11,14 @@ from typing import NoReturn
 
 from schemas import client
 from schemas.partitioning import partition_of
-from schemas.records import BackgroundResult, InteractionTurn, SessionEnded, SessionStarted, SessionUpdated
+from schemas.records import (
+    BackgroundResult,
+    InteractionTurn,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+    TurnsClaimed,
+)
 from schemas.ticks import FRAME_MS, floor_to_frame
 from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, INTERACTION_TURNS, SESSION_CONTROL
 from services.capture.framing import Framer, Refused
@@ -23,6 +30,7 @@ from services.capture.ticker import Ticker
 from shared import metrics
 from shared.audio import AudioError
 from shared.clock import Clock
+from shared.fencing import TurnFence
 from shared.log.api import Consumer, TopicPartition
 from shared.log.loop import ConsumeLoop, Incoming, InvalidRecord, Outgoing
 from shared.logging import get_logger
@@ -62,6 +70,7 @@ class Capture:
         self.shares = share_of(partitions, settings.capture_share, settings.instance_id)
         self._sessions: dict[str, Session] = {}
         self._loop: ConsumeLoop | None = None
+        self._fence = TurnFence()
         self.ticker: Ticker[Session] = Ticker(clock, self._on_tick)
         self._wall_origin_ms = clock.wall_ms() - clock.monotonic() * 1000
         self._stopping = False
@@ -320,6 +329,12 @@ class Capture:
         now = self._clock.monotonic()
         for incoming in batch:
             record = incoming.value
+            if isinstance(record, TurnsClaimed):
+                self._fence.claimed(record)
+                continue
+            if isinstance(record, InteractionTurn) and not self._fence.admits(incoming.record.partition, record):
+                metrics.TURNS_IGNORED.labels("stale_epoch").inc()
+                continue
             session = self._sessions.get(record.session_id)
             if session is None:
                 continue

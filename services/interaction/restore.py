@@ -19,6 +19,7 @@ from schemas.topics import BACKGROUND_RESULTS, ENCODER_FRAMES, INTERACTION_TURNS
 from services.interaction.scheduler import Work
 from services.interaction.session import Session
 from shared import metrics
+from shared.fencing import TurnFence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since, read_span
 
@@ -144,9 +145,16 @@ def _sources(unknown: Sequence[Unknown], topic: str, back_ms: int) -> dict[Topic
 async def _turns(log: Log, unknown: Sequence[Unknown], client_id: str) -> defaultdict[str, AcceptedTurns]:
     wanted = {item.frame.session_id for item in unknown}
     turns: defaultdict[str, AcceptedTurns] = defaultdict(AcceptedTurns)
+    fence = TurnFence()
     async for chunk in read_since(log, _sources(unknown, INTERACTION_TURNS.name, TRANSCRIPT_MS), client_id=client_id):
-        for _, turn in _decoded(chunk):
-            if isinstance(turn, r.InteractionTurn) and turn.session_id in wanted:
+        for record in chunk:
+            try:
+                turn = codec.decode(INTERACTION_TURNS, record.value)
+            except codec.UndecodableRecord:
+                continue
+            if isinstance(turn, r.TurnsClaimed):
+                fence.claimed(turn)
+            elif fence.admits(record.partition, turn) and turn.session_id in wanted:
                 turns[turn.session_id].offer(turn)
     return turns
 

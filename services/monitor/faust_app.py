@@ -16,7 +16,7 @@ from faust.types import TP, EventT
 
 from schemas import codec
 from schemas.partitioning import partition_of
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, TurnsClaimed
 from schemas.topics import DEAD_LETTERS, INTERACTION_TURNS, MAX_RECORD_BYTES, SESSION_METRICS, Topic
 from services.monitor.aggregate import Summary
 from services.monitor.app import run_until
@@ -143,6 +143,9 @@ class FaustMonitor:
                 turn = codec.decode(INTERACTION_TURNS, message.value)
             except codec.UndecodableRecord as error:
                 await self._bury(message, str(error))
+                self._acks.done(event)
+                continue
+            if isinstance(turn, TurnsClaimed):
                 self._acks.done(event)
                 continue
             message.value = b""  # up to 10 KB that nobody needs while the second is open

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from schemas.records import TurnsClaimed
 from schemas.topics import SESSION_METRICS
 from services.monitor.intake import Intake
 from shared.clock import Clock
@@ -44,6 +45,8 @@ class MonitorWorker:
     async def handle(self, batch: Sequence[Incoming]) -> list[Outgoing | InvalidRecord]:
         """Aggregate turns; each stays open until its second is closed."""
         for incoming in batch:
+            if isinstance(incoming.value, TurnsClaimed):
+                continue
             if self._intake.too_old(incoming.value.timestamp_ms):
                 MONITOR_SKIPPED.inc()
                 continue

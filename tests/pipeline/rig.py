@@ -60,7 +60,7 @@ async def publish(log: Log, topic: Topic, records: Iterable[r.Record]) -> None:
     producer = await log.producer("test")
     count = await log.partitions(topic.name)
     for record in records:
-        assert not isinstance(record, r.DeadLetter)
+        assert isinstance(record, r.Keyed)
         await producer.send(
             topic.name,
             record.key.encode(),

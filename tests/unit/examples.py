@@ -53,6 +53,18 @@ EXAMPLES: dict[str, r.Record] = {
         typed="hello",
         events=[r.TurnEvent(name="delegated", task_id="s-1-1")],
     ),
+    "TurnsClaimed": r.TurnsClaimed(partition=3, epoch=1_700_000_000_123, worker="1", claimed_at_ms=1_700_000_000_123),
+    "WorkerLease": r.WorkerLease(
+        service="interaction",
+        instance="standby-0",
+        incarnation=1_700_000_000_000,
+        seq=7,
+        sent_at_ms=1_700_000_000_525,
+        lease_ms=300,
+        standby=True,
+        owned=[r.OwnedPartition(partition=3, epoch=1_700_000_000_123)],
+        warm=[0, 1, 2],
+    ),
     "BackgroundTask": r.BackgroundTask(
         **_AT,
         task_id="s-1-1",
