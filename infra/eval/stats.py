@@ -1,0 +1,137 @@
+"""Every figure of the report comes from here: a value, how many observations made it, and a 95 % bootstrap interval.
+
+Whole scenarios are drawn again, not single observations, for what happens in one session hangs together. Draws are
+seeded by the metric and the model, so that the same recordings give the same report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_N = 10
+RESAMPLES = 2000
+MANY = 5000
+LEVEL = 0.95
+
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one scenario contributes: ``values[i]`` of weight ``weights[i]`` (1 for plain observations)."""
+
+    scenario: str
+    values: tuple[float, ...]
+    weights: tuple[float, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``value`` is None where there is nothing to say, and ``note`` says why; ``n`` counts observations."""
+
+    value: float | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False) -> Estimate:
+    """Sum of values over sum of weights: a mean, a rate, an F1, events a minute. Hidden below ``MIN_N`` observations.
+
+    ``binary``: the values are 0 or 1; where all are alike the bootstrap knows no spread, and the exact
+    (Clopper-Pearson) bound stands in its place.
+    """
+    n = sum(len(sample.values) for sample in samples)
+    hidden = _hidden(n)
+    if hidden is not None:
+        return hidden
+    over, under = _sums(samples)
+    if under.sum() <= 0:
+        return Estimate(None, n, note="nothing to count")
+    value = float(over.sum() / under.sum())
+    if binary and value in (0.0, 1.0):
+        bound = ((1 - LEVEL) / 2) ** (1 / n)
+        low, high = (bound, 1.0) if value else (0.0, 1 - bound)
+        return Estimate(value, n, low, high, "exact interval")
+    drawn = _draws(len(samples), seed)
+    low, high = _interval(_quotient(over[drawn].sum(axis=1), under[drawn].sum(axis=1)))
+    return Estimate(value, n, low, high)
+
+
+def macro(samples: Sequence[Sample], seed: str) -> Estimate:
+    """The mean over groups of each group's ``ratio``; scenarios are drawn within their group."""
+    n = sum(len(sample.values) for sample in samples)
+    hidden = _hidden(n)
+    if hidden is not None:
+        return hidden
+    values, spread = [], []
+    for group in sorted({sample.group for sample in samples}):
+        over, under = _sums([sample for sample in samples if sample.group == group])
+        drawn = _draws(len(over), f"{seed}/{group}")
+        values.append(float(over.sum() / under.sum()))
+        spread.append(_quotient(over[drawn].sum(axis=1), under[drawn].sum(axis=1)))
+    low, high = _interval(np.mean(spread, axis=0))
+    return Estimate(float(np.mean(values)), n, low, high)
+
+
+def quantile(samples: Sequence[Sample], q: float, seed: str) -> Estimate:
+    """The ``q`` quantile of all values, weights aside (linear between the two nearest, as numpy does it)."""
+    values = [value for sample in samples for value in sample.values]
+    if not values:
+        return Estimate(None, 0, note="never happened")
+    spread = np.array([np.quantile(np.concatenate(drawn), q) for drawn in _redrawn(samples, len(values), seed)])
+    low, high = _interval(spread)
+    return Estimate(float(np.quantile(values, q)), len(values), low, high)
+
+
+def total(samples: Sequence[Sample]) -> Estimate:
+    """The sum of all values, as counted: no interval."""
+    values = [value for sample in samples for value in sample.values]
+    return Estimate(float(sum(values)), len(values)) if values else Estimate(None, 0, note="never happened")
+
+
+def highest(samples: Sequence[Sample]) -> Estimate:
+    """The greatest of all values, as counted: no interval."""
+    values = [value for sample in samples for value in sample.values]
+    return Estimate(float(max(values)), len(values)) if values else Estimate(None, 0, note="never happened")
+
+
+def _redrawn(samples: Sequence[Sample], size: int, seed: str) -> Iterator[list[_Floats]]:
+    """The values of each redrawn set of scenarios; fewer sets where there are very many values."""
+    arrays = [np.array(sample.values, np.float64) for sample in samples if sample.values]
+    resamples = RESAMPLES if size <= MANY else RESAMPLES // 10
+    for drawn in _draws(len(arrays), seed)[:resamples]:
+        yield [arrays[i] for i in drawn]
+
+
+def _hidden(n: int) -> Estimate | None:
+    return None if n >= MIN_N else Estimate(None, n, note=f"hidden: n = {n} < {MIN_N}")
+
+
+def _sums(samples: Sequence[Sample]) -> tuple[_Floats, _Floats]:
+    return (
+        np.array([sum(sample.values) for sample in samples], np.float64),
+        np.array([sum(sample.weights) for sample in samples], np.float64),
+    )
+
+
+def _draws(size: int, seed: str) -> npt.NDArray[np.intp]:
+    digest = hashlib.sha256(seed.encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little")).integers(0, size, (RESAMPLES, size))
+
+
+def _quotient(over: _Floats, under: _Floats) -> _Floats:
+    return np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0)
+
+
+def _interval(spread: _Floats) -> tuple[float, float]:
+    tail = 50 * (1 - LEVEL)
+    low, high = np.nanpercentile(spread, [tail, 100 - tail])
+    return float(low), float(high)
