@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from infra.eval.heard import Speech, Stretch
 from infra.eval.meaning import Token, tokens
 from infra.eval.recording import Recording
 from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Scenario, Want, sample_to_ms
-from infra.eval.heard import Speech, Stretch
 from schemas.ticks import FRAME_MS
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import jensenshannon
 
+from infra.eval.heard import Said, Speech, Stretch
 from infra.eval.meaning import any_mention
 from infra.eval.scenario import Expectation, Want
-from infra.eval.heard import Said, Speech, Stretch
 from infra.eval.take import Observation, Take, UserTurn, begin_ms
 
 SHORT_MS, SHORT_WORDS = 1000.0, 3

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from infra.eval.heard import Stretch, merge
 from infra.eval.meaning import Token, any_mention, numbers, plain
 from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Want
-from infra.eval.heard import Stretch, merge
 from infra.eval.take import Observation, Take, begin_ms, finish_ms
 
 USER_GAP_MS = 600.0
