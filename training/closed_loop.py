@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.records import Floor
 from services.encoder import dmel
 from services.encoder.model import FrameEncoder
 from services.interaction.nano.model import NanoModel
 from services.interaction.protocol import StepInput, StepOutput
 from training.data import pcm_of, shown
+from training.mouth import Mouth
 from training.scenes import TICK, Script
 
 
@@ -27,6 +30,7 @@ class Played:
     arrived: list[int] = field(default_factory=list)
     pending_words: deque[str] = field(default_factory=deque)
     due: list[tuple[int, list[str]]] = field(default_factory=list)
+    mouth: Mouth = field(default_factory=Mouth)
 
     def words(self, tick: int) -> str:
         """What was said in a tick; "<copy>" for a result's word."""
@@ -36,7 +40,7 @@ class Played:
 
 def play(scripts: list[Script], encoder: FrameEncoder, model: NanoModel) -> list[Played]:
     """All scripts side by side. Results come as scripted, counted from the model's own delegations."""
-    played = [Played(script) for script in scripts]
+    played = [Played(script, mouth=dataclasses.replace(script.mouth)) for script in scripts]
     audio = [pcm_of(script).reshape(script.ticks, dmel.FRAME_SAMPLES) for script in scripts]
     pictures = [dict(shown(script)) for script in scripts]
     typed = [
@@ -80,14 +84,20 @@ def _input(
         pending_word=waiting[0] if waiting else "",
         pending_left=len(waiting),
         delegated=bool(session.due),
+        voice=session.mouth.state,
     )
 
 
 def _apply(session: Played, tick: int, output: StepOutput) -> None:
     """What the worker does with an output: run or cancel tasks, advance or drop the pending result."""
     session.outputs.append(output)
+    if output.floor is Floor.YIELD:
+        session.mouth.stop()
     if output.say_pending:
-        session.pending_words.popleft()
+        session.mouth.say(session.pending_words.popleft())
+    elif output.text.strip():
+        session.mouth.say(output.text.strip())
+    session.mouth.tick()
     if output.drop_pending:
         session.pending_words.clear()
     if output.cancel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections import deque
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.interaction.nano.config import COPY, EVENTS, FLOORS, LEFT_STEPS, NONE, USERS, WORD_BUCKETS
+from services.interaction.protocol import Voice
 from training.phrases import COUNT_PACE_TICKS, Phrase
 from training.scenes import TICK, Script, UserTurn
 
@@ -23,7 +25,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the five decisions ``[T]``, where they count, and the pending inputs ``[T, 4]``."""
+    """Per tick: the five decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``."""
 
     floor: Ids
     user: Ids
@@ -52,6 +54,7 @@ class Oracle:
         self._queue: deque[str] = deque()
         self._pace, self._wait = 1, 0
         self._saying_pending = False
+        self._mouth = dataclasses.replace(script.mouth)
         self._pending: deque[str] = deque()
         self._arrivals: list[tuple[int, str]] = []
         self._running: list[int] = []  # ticks at which delegated tasks will have answered
@@ -74,7 +77,7 @@ class Oracle:
         ticks = self._script.ticks
         floor, user, text, heard, event = np.zeros((5, ticks), dtype=np.int64)
         counts = np.ones((2, ticks), dtype=bool)
-        pending = np.zeros((ticks, 4), dtype=np.int64)
+        pending = np.zeros((ticks, 5), dtype=np.int64)
         targets = Targets(floor, user, text, heard, event, counts[0], counts[1], pending)
         self._mark_user(targets)
         self._mark_heard(targets)
@@ -86,8 +89,10 @@ class Oracle:
                 left_step(len(self._pending)),
                 bool(self._running),
                 self._script.gaps.get(tick, 0) > 0,
+                self._mouth.state,
             )
             self._act(tick, targets)
+            self._mouth.tick()
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
@@ -100,26 +105,33 @@ class Oracle:
 
     def _act(self, tick: int, targets: Targets) -> None:
         turn = self._decisions.get(tick)
-        speaking = bool(self._queue) or self._saying_pending
+        heard = self._mouth.state is not Voice.SILENT
+        speaking = bool(self._queue) or self._saying_pending or heard
         if tick in self._yields and speaking and turn is None:
             self._queue.clear()
             self._saying_pending = False
+            self._mouth.stop()
             targets.floor[tick] = YIELD
             return
         if turn is not None:
             self._saying_pending = False
             targets.event[tick] = self._answer(tick, turn)
+        room = self._mouth.state is not Voice.BUSY
+        if heard:
+            targets.floor[tick] = TAKE
         if self._queue:
             targets.floor[tick] = TAKE
             self._wait -= 1
-            if self._wait <= 0:
-                targets.text[tick] = self._text_ids[self._queue.popleft()]
+            if self._wait <= 0 and room:
+                word = self._queue.popleft()
+                self._mouth.say(word)
+                targets.text[tick] = self._text_ids[word]
                 self._wait = self._pace
             return
         free = not self._in_turn[tick]
-        if self._pending and free:
+        if self._pending and free and room:
             self._saying_pending = True
-            self._pending.popleft()
+            self._mouth.say(self._pending.popleft())
             targets.floor[tick], targets.text[tick] = TAKE, COPY
         if not self._pending:
             self._saying_pending = False

@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from services.encoder.video import HEIGHT, WIDTH
 from training.bank import Bank, Utterance, stretched
+from training.mouth import Mouth
 from training.phrases import BACKCHANNELS, BY_TEXT, COLOURS, COUNT_PACE_TICKS, Phrase, complete_prefix
 from training.synth import RATE_HZ
 
 TICK = 3200
 DECIDE_AFTER = 2400  # a turn is answered in the tick that holds its end + 150 ms
+SPOKEN_WORD_TICKS = 1.7
 YIELD_AFTER = 4800  # an interruption is yielded to in the tick that holds its begin + 300 ms
 Samples = npt.NDArray[np.float32]
 
@@ -62,6 +64,7 @@ class Script:
     results: list[tuple[list[str], int, int]] = field(default_factory=list)  # words, delay, ticks between pieces
     gaps: dict[int, int] = field(default_factory=dict)  # tick: milliseconds that never arrived
     video: bool = False
+    mouth: Mouth = field(default_factory=Mouth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Recipe:
     stretch: tuple[float, float] = (0.87, 1.15)
     pause_s: tuple[float, float] = (0.5, 2.0)
     result_delay: tuple[int, int] = (4, 22)
+    voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
+    speech_rate: tuple[float, float] = (0.75, 1.3)
     kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.46, "count": 0.14, "open": 0.40})
 
 
@@ -111,6 +116,8 @@ class Composer:
         """One session."""
         recipe, total = self._recipe, self._ticks * TICK
         script = Script(self._ticks, np.zeros(total, dtype=np.float32), video=rng.random() < recipe.video)
+        if rng.random() < recipe.voiced:
+            script.mouth = Mouth.drawn(rng, rng.uniform(*recipe.speech_rate))
         if script.video:
             self._show(rng, script)
         at = int(rng.uniform(0.3, 2.0) * RATE_HZ)
@@ -127,20 +134,21 @@ class Composer:
     def _afterwards(self, rng: random.Random, script: Script, turn: UserTurn, gain: float, factor: float) -> int:
         """What follows a turn while nano answers it; returns where the next scene may begin."""
         assert turn.phrase is not None
-        pace = COUNT_PACE_TICKS if turn.phrase.intent.startswith("count_") else 1
+        spoken = SPOKEN_WORD_TICKS * script.mouth.rate  # about as long as a word takes
+        pace = max(COUNT_PACE_TICKS if turn.phrase.intent.startswith("count_") else 1, spoken)
         answer = turn.decision_tick * TICK
-        reply_end = answer + len(turn.phrase.reply) * pace * TICK
+        reply_end = answer + int(len(turn.phrase.reply) * pace * TICK)
         weave_end = reply_end
         if turn.phrase.delegate:
             words, delay, _ = script.results[-1]
-            weave_end = max(reply_end, answer + delay * TICK) + len(words) * TICK
+            weave_end = max(reply_end, answer + delay * TICK) + int(len(words) * max(1, spoken) * TICK)
         busy = weave_end if rng.random() < 0.55 else reply_end
         drawn = rng.random()
         speaking_from = answer if turn.kind != "typed" else answer + TICK
         if drawn < self._recipe.interrupt:
             if turn.phrase.delegate and rng.random() < 0.7:
                 speaking_from = max(reply_end, answer + script.results[-1][1] * TICK)
-            return speaking_from + int(rng.uniform(0.25, 1.4) * RATE_HZ)
+            return speaking_from + int(rng.uniform(0.25, 2.2 if spoken else 1.4) * RATE_HZ)
         if drawn < self._recipe.interrupt + self._recipe.backchannel:
             start = speaking_from + int(rng.uniform(0.3, 1.2) * RATE_HZ)
             text = rng.choice([b for b in BACKCHANNELS if b in self._bank.takes])

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
+from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.model import VOICE_TABLE, WEIGHTS
 from services.interaction.nano.network import Experts
 from training.bank import Bank
 from training.data import Batch, Loader, collate, vocabularies
@@ -25,6 +28,7 @@ from training.scenes import Composer, Recipe
 from training.synth import CORPUS
 
 RUN = Path("build/train")
+NEW_TABLE = f"backbone.{VOICE_TABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,18 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["torch_rng"])
+
+    def start_from(self, folder: Path) -> None:
+        """Begin a fine-tune from a released model folder. What these weights do not know yet begins at zero effect."""
+        release = {f"encoder.{n}": t for n, t in load_file(folder / ENCODER_WEIGHTS).items()}
+        release |= {f"backbone.{n}": t for n, t in load_file(folder / WEIGHTS).items()}
+        missing, unexpected = self.learner.load_state_dict(release, strict=False)
+        if unexpected or set(missing) - {NEW_TABLE}:
+            raise ValueError(f"{folder} is not of this architecture: {sorted(missing)}, {sorted(unexpected)}")
+        with torch.no_grad():
+            for name in missing:
+                self.learner.get_parameter(name).zero_()
+        self.ema = {name: p.detach().clone() for name, p in self.learner.named_parameters()}
 
     def _rate(self, step: int) -> float:
         plan = self.plan
@@ -217,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=RUN)
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
-    parser.add_argument("--finetune", type=Path, help="begin from another run's averaged weights")
+    parser.add_argument("--finetune", type=Path, help="begin from another run's averaged weights, or a model folder")
     parser.add_argument("--seconds", type=float, help="stop (resumably) after so long")
     for name, kind in (("steps", int), ("rate", float), ("threads", int), ("seed", int), ("warmup", int)):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Plan(), name))
@@ -230,7 +246,10 @@ def main(argv: list[str] | None = None) -> int:
     plan = Plan(steps=args.steps, rate=args.rate, threads=args.threads, seed=args.seed, warmup=args.warmup)
     run = Run(plan, default_config(), args.folder, args.corpus)
     if args.finetune:
-        run.resume(weights_only=True, path=args.finetune)
+        if args.finetune.is_dir():
+            run.start_from(args.finetune)
+        else:
+            run.resume(weights_only=True, path=args.finetune)
     elif args.resume:
         run.resume()
     train(run, args.seconds)

@@ -10,12 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.records import Floor, UserActivity
+
+
+class Voice(IntEnum):
+    """What the speech stage is doing when a tick begins: how the model knows that it is still heard, and sets its pace.
+
+    Words are written faster than they are spoken. A model without a voice, or one that is not spoken, sees ``SILENT``.
+    """
+
+    SILENT = 0  # nothing is being said
+    READY = 1  # speaking, and little enough is left to say that another word is welcome
+    BUSY = 2  # speaking, with enough left: a word said now is not taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class StepInput:
     ``embeddings`` is float16 ``[n_tokens, d]`` and ``kinds`` uint8 ``[n_tokens]`` (``TokenKind``), as encoded.
     ``pending_word`` is the next unsaid word of the background result that waits ("" when none) and ``pending_left``
     how many wait, itself included; ``delegated`` says that a background task is running without a result yet.
+    ``voice`` is what of its own words is still being spoken.
     """
 
     session_id: str
@@ -35,6 +48,7 @@ class StepInput:
     pending_word: str = ""
     pending_left: int = 0
     delegated: bool = False
+    voice: Voice = Voice.SILENT
 
 
 @dataclass(frozen=True, slots=True)

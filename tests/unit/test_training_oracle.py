@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from services.interaction.nano.config import COPY, NONE
+from services.interaction.protocol import Voice
 from training.data import vocabularies
+from training.mouth import Mouth, word_ms
 from training.oracle import CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
 from training.phrases import BY_TEXT
 from training.scenes import TICK, Script, UserTurn
@@ -21,8 +23,9 @@ def _turn(text: str, start: int, stop: int, kind: str = "plain", **more) -> User
     return UserTurn(kind, text, phrase, start * TICK, stop * TICK, pieces, more.pop("word_ends", None), **more)
 
 
-def _run(turns: list[UserTurn], results=(), ticks: int = 60):
-    script = Script(ticks, np.zeros(ticks * TICK, np.float32), turns, results=list(results))
+def _run(turns: list[UserTurn], results=(), ticks: int = 60, mouth: Mouth | None = None):
+    audio = np.zeros(ticks * TICK, np.float32)
+    script = Script(ticks, audio, turns, results=list(results), mouth=mouth or Mouth())
     targets = Oracle(script, SAID_IDS, HEARD_IDS).run()
     words = {t: SAID[w] for t, w in enumerate(targets.text) if w != NONE}
     return targets, words
@@ -106,3 +109,40 @@ def test_what_is_fed_back_is_the_former_tick():
     assert (fed[1:, 2] == targets.text[:-1]).all()
     assert fed[9, 4] == SAID_IDS["two"]
     assert fed[9:13, 5].tolist() == [0, 1, 0, 1]
+
+
+def test_spoken_words_wait_until_the_voice_has_room_and_the_floor_is_kept_to_the_last_sound():
+    mouth = Mouth(rate=1.0, ready_below_ms=400)
+    targets, words = _run([_turn("what is your name", 5, 12)], mouth=mouth)
+    assert list(words.values()) == ["my", "name", "is", "nano"]
+    assert 12 in words, "the first word is said at the turn's end, as ever"
+    voice = targets.pending[:, 4]
+    assert all(voice[tick] != Voice.BUSY for tick in words), "no word while there is enough to say"
+    spoken_ticks = -(-sum(word_ms(word) for word in words.values()) // 200)
+    last = 12 + int(spoken_ticks) - 1
+    assert (targets.floor[12 : last + 1] == TAKE).all()
+    assert voice[last] != Voice.SILENT
+    assert voice[last + 1] == Voice.SILENT
+    assert (targets.floor[last + 1 :] != TAKE).all()
+
+
+def test_an_interruption_is_yielded_to_while_the_last_word_is_still_heard():
+    slow = Mouth(rate=3.0, ready_below_ms=5_000)
+    targets, words = _run([_turn("what is your name", 5, 12), _turn("stop", 18, 20)], mouth=slow)
+    assert max(tick for tick in words if tick < 19) == 15, "all is written long before it is said"
+    assert targets.floor[19] == YIELD
+    assert targets.pending[19, 4] != Voice.SILENT
+    assert targets.pending[20, 4] == Voice.SILENT, "what was left is not said"
+
+
+def test_a_mouth_takes_its_time():
+    mouth = Mouth(rate=1.0, lag_ticks=1, ready_below_ms=300)
+    states = []
+    mouth.say("nano")  # 340 ms
+    for _ in range(4):
+        states.append(mouth.state)
+        mouth.tick()
+    assert states == [Voice.BUSY, Voice.BUSY, Voice.READY, Voice.SILENT]
+    mouth.say("nano")
+    mouth.stop()
+    assert mouth.state is Voice.SILENT

@@ -16,6 +16,7 @@ AUDIO_TOKENS = 4
 CONV_TAPS = 4
 PERIODS_TICKS = (5, 15, 50, 150)
 WORD_BUCKETS = 512
+VOICES = 3  # silent, speaking and ready for a word, speaking and busy
 LEFT_STEPS = (0, 1, 2, 4, 8)  # pending words: 0, 1, 2–3, 4–7, 8 and more
 MAX_SINCE = 15
 

@@ -27,6 +27,7 @@ from services.interaction.nano.config import (
     PERIODS_TICKS,
     TICK_TOKENS,
     USERS,
+    VOICES,
     WORD_BUCKETS,
     NanoConfig,
 )
@@ -38,11 +39,12 @@ from services.interaction.nano.network import (
     TickInputs,
     time_table,
 )
-from services.interaction.protocol import StepInput, StepOutput
+from services.interaction.protocol import StepInput, StepOutput, Voice
 
 WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
+VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = (0, 0, NONE, 0, NONE, MAX_SINCE)  # floor, user, text, event, last word, ticks since it
 _HOLD, _TAKE = FLOORS.index("hold"), FLOORS.index("take")
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
@@ -140,6 +142,8 @@ class NanoModel:
             wanted = config.encoder_version
             raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {wanted}")
         net = NanoNet(config)
+        # The first release knew no voice of its own: for it that input has no effect.
+        tensors.setdefault(VOICE_TABLE, torch.zeros(VOICES, config.d))
         net.load_state_dict(tensors)
         return cls(net, capacity)
 
@@ -232,7 +236,7 @@ class NanoModel:
         audio = np.zeros((n, 1, AUDIO_TOKENS, d), dtype=np.float32)
         video, text = np.zeros((n, 1, d), dtype=np.float32), np.zeros((n, 1, d), dtype=np.float32)
         has_video, has_text = np.zeros((n, 1), dtype=bool), np.zeros((n, 1), dtype=bool)
-        pending = np.zeros((n, 1, 4), dtype=np.int64)
+        pending = np.zeros((n, 1, 5), dtype=np.int64)
         for row, item in enumerate(batch):
             heard = item.embeddings[item.kinds == TokenKind.AUDIO]
             if heard.shape != (AUDIO_TOKENS, d):
@@ -243,7 +247,7 @@ class NanoModel:
                 if len(tokens):
                     into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
             left = left_step(item.pending_left)
-            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0)
+            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, item.voice)
         return TickInputs(
             audio=torch.from_numpy(audio),
             video=torch.from_numpy(video),
@@ -263,14 +267,18 @@ class NanoModel:
         return torch.stack(rows)[:, None]
 
     def _decide(self, item: StepInput, fed: tuple[int, ...], chosen: list[int]) -> StepOutput:
-        """Raw choices to one consistent decision: saying something is taking the floor, copying needs a word."""
+        """Raw choices to one consistent decision.
+
+        Saying something is taking the floor, copying needs a word, a busy voice takes none, and whoever is still heard
+        has the floor until it yields.
+        """
         floor, user, text, heard, event = chosen
         last, since = fed[4], fed[5]
-        if text == COPY and item.pending_left == 0:
+        if (text == COPY and item.pending_left == 0) or item.voice is Voice.BUSY:
             text = NONE
-        if text != NONE:
+        if text != NONE or (item.voice is not Voice.SILENT and floor == _HOLD):
             floor = _TAKE
-        elif floor == _TAKE and since > 2:
+        elif floor == _TAKE and since > 2 and item.voice is Voice.SILENT:
             floor = _HOLD
         if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
             event = 0

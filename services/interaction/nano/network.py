@@ -25,6 +25,7 @@ from services.interaction.nano.config import (
     PERIODS_TICKS,
     TICK_TOKENS,
     USERS,
+    VOICES,
     WORD_BUCKETS,
     NanoConfig,
 )
@@ -39,7 +40,7 @@ class TickInputs(NamedTuple):
     text: Tensor  # [N, T, d]
     has_text: Tensor  # [N, T] bool
     fed: Tensor  # [N, T, 6] ids: floor, user, text, event, last word, ticks since it
-    pending: Tensor  # [N, T, 4] ids: word bucket (0 none), step of words left, delegated, gap
+    pending: Tensor  # [N, T, 5] ids: word bucket (0 none), step of words left, delegated, gap, voice
     time: Tensor  # [N, T, 2 * periods]
 
 
@@ -274,7 +275,7 @@ class NanoNet(nn.Module):
         sizes = (len(FLOORS), len(USERS), len(config.text_words), len(config.heard_words), len(EVENTS))
         # What it heard is not fed back: taught with the right words, it would come to trust its own wrong ones.
         fed = (len(FLOORS), len(USERS), len(config.text_words), len(EVENTS), len(config.text_words), MAX_SINCE + 1)
-        pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2)
+        pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2, VOICES)
         self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
         self.pending = nn.ModuleList(nn.Embedding(size, d) for size in pending)
         for table in (*self.fed, *self.pending):
