@@ -1,0 +1,186 @@
+"""What a perfect partner does in a scenario, tick by tick: the oracle's plan, a pure function of the script.
+
+Tick k's words are heard from ``(k + 1) * 200`` ms on, so what is to be heard at ``t`` goes into the tick before. The
+oracle has no voice: its written words stand for speech, one a tick unless they have to last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Scenario, Want, sample_to_ms
+from schemas.records import Floor, UserActivity
+from schemas.ticks import FRAME_MS
+
+REPLY_AFTER_MS = 200  # and at most a tick more
+NARROW_MS = 1200  # a window as narrow as this is met in its middle, a wider one at its begin
+WIDEST_WORDS = 3  # ticks from one word to the next: 400 ms of quiet between them are a breath
+SPARE_MS = 800  # speech that must outlast an event goes on for so long after it
+YES = "okay I hear you and that is fine"
+LONG = "well that is a good question and there is a lot that one can say about it if one has the time to do so"
+LOOKING = "let me look that up for you"
+HUM = "mhm"
+
+
+@dataclass(slots=True)
+class Ask:
+    """A question for the background at ``tick``; its result is not wanted any more from ``drop_tick`` on."""
+
+    tick: int
+    question: str
+    from_ms: int
+    drop_tick: int | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """``words`` and ``floor`` by tick; ``yields`` are the last ticks in which something may be said before a stop."""
+
+    words: dict[int, str] = field(default_factory=dict)
+    floor: dict[int, Floor] = field(default_factory=dict)
+    user: dict[int, UserActivity] = field(default_factory=dict)
+    heard: dict[int, str] = field(default_factory=dict)
+    asks: list[Ask] = field(default_factory=list)
+    yields: list[int] = field(default_factory=list)
+    busy: set[int] = field(default_factory=set)
+    """Ticks whose words would be heard while the user speaks to the model, or is owed an answer."""
+
+    def say(self, words: list[str], first: int, until: int, floor: Floor = Floor.TAKE) -> None:
+        """One word a tick from ``first`` on, or more slowly so that the last one lies at ``until``."""
+        end = min((y for y in self.yields if y >= first), default=None)
+        until = until if end is None else end
+        places = spread(len(words), first, until)
+        if end is not None and end not in places:  # something is being said when the user cuts in
+            places = [p for p in places if p < end] + [end]
+        for place, word in zip(places, words, strict=False):
+            self.words[place] = word
+            self.floor[place] = floor
+        for tick in range(first, min(places[-1], first + len(places) * WIDEST_WORDS) + 1):
+            self.floor.setdefault(tick, floor)
+
+    def free(self, tick: int, ticks: int) -> int:
+        """The first tick from ``tick`` on from which ``ticks`` ticks (or all before the next yield) are free."""
+        while True:
+            end = min((y for y in self.yields if y >= tick), default=tick + ticks)
+            taken = [t for t in range(tick, min(tick + ticks, end)) if t in self.busy or t in self.words]
+            if not taken:
+                return tick
+            tick = taken[-1] + 1
+
+
+def spread(count: int, first: int, until: int) -> list[int]:
+    """Ticks for ``count`` words from ``first`` on: adjacent ones, or up to three apart, the last near ``until``."""
+    step = min(WIDEST_WORDS, max(1.0, (until - first) / max(1, count - 1)))
+    return [first + math.floor(i * step) for i in range(count)]
+
+
+def heard_at(ms: float) -> int:
+    """The tick whose words are heard first at or after ``ms``."""
+    return max(0, math.ceil(ms / FRAME_MS) - 1)
+
+
+def plan(scenario: Scenario) -> Plan:
+    """Everything that the script wants, laid down; what the background brings is added when it comes."""
+    made = Plan()
+    for wanted in _wants(scenario, Want.YIELD):
+        made.yields.append(max(0, math.floor(_start_ms(scenario, wanted) / FRAME_MS) - 1))
+    _listen(scenario, made)
+    delegated = {e.clip for e in _wants(scenario, Want.DELEGATE)}
+    _delegate(scenario, made)
+    long_reply = scenario.spoken_reply
+    for wanted in _wants(scenario, Want.REPLY, Want.RESPOND):
+        if wanted.clip in delegated:
+            text = LOOKING
+        else:
+            text, long_reply = long_reply or _reply(scenario, wanted), ""
+        _answer(scenario, made, wanted, text)
+    for wanted in _wants(scenario, Want.SAY):
+        made.say(spoken(wanted.meanings[0]), _aim(wanted), 0)
+    for wanted in _wants(scenario, Want.BACKCHANNEL):
+        made.say([HUM], heard_at((wanted.from_ms + wanted.to_ms) / 2 - FRAME_MS / 2), 0, Floor.BACKCHANNEL)
+    return made
+
+
+def _wants(scenario: Scenario, *kinds: Want) -> list[Expectation]:
+    return sorted((e for e in scenario.expect if e.want in kinds), key=lambda e: e.from_ms)
+
+
+def _answer(scenario: Scenario, made: Plan, wanted: Expectation, text: str) -> None:
+    end_ms = sample_to_ms(scenario.clip(wanted.clip).end_sample) if wanted.clip else float(wanted.from_ms)
+    first = heard_at(max(end_ms + REPLY_AFTER_MS, wanted.from_ms))
+    made.say(text.split(), first, heard_at(_must_last(scenario, first)))
+
+
+def _must_last(scenario: Scenario, first: int) -> float:
+    """Until when speech that begins in tick ``first`` has to go on: over the events that are no reason to stop, where
+    nothing else is said before them."""
+    begin_ms = (first + 1) * FRAME_MS
+    others = [e.from_ms for e in _wants(scenario, Want.REPLY, Want.SAY, Want.RESPOND) if e.from_ms > begin_ms]
+    limit = min(others, default=scenario.duration_ms)
+    lasting = [e for e in _wants(scenario, Want.GO_ON, Want.RESUME) if begin_ms < e.from_ms < limit and e.clip]
+    ends = [sample_to_ms(scenario.clip(e.clip).end_sample) for e in lasting]
+    goes_on = [float(e.to_ms) for e in lasting if e.want == Want.GO_ON]
+    return max([0.0, *ends, *goes_on]) + (SPARE_MS if lasting else 0)
+
+
+def _reply(scenario: Scenario, wanted: Expectation) -> str:
+    """What to say: the meaning in a whole sentence, what the background would have said, or something friendly."""
+    if wanted.meanings:
+        return "all right here it comes " + " ".join(spoken(wanted.meanings[0]))
+    asked = " ".join(clip.text for clip in _turn(scenario, wanted.clip)).lower().split()
+    for key, answer in scenario.results.items():
+        if key.lower() in asked:
+            return answer
+    return LONG if _wants(scenario, Want.GO_ON, Want.YIELD) else YES
+
+
+def _turn(scenario: Scenario, clip_id: str) -> list[Clip]:
+    """The clips of the turn that ends with this one."""
+    turn: list[Clip] = []
+    for clip in sorted(scenario.clips, key=lambda c: c.start_sample):
+        if clip.role in SPEECH_TO_MODEL:
+            turn = [*turn, clip] if clip.role == Role.CONTINUATION else [clip]
+            if clip.id == clip_id:
+                return turn
+    return []
+
+
+def spoken(meaning: str) -> list[str]:
+    """A meaning's words, of alternatives the first."""
+    return [word.split("|")[0] for word in meaning.split()]
+
+
+def _aim(wanted: Expectation) -> int:
+    narrow = wanted.to_ms - wanted.from_ms <= NARROW_MS
+    middle_ms = (wanted.from_ms + wanted.to_ms) / 2 - FRAME_MS / 2
+    return heard_at(middle_ms if narrow else wanted.from_ms + 1)
+
+
+def _delegate(scenario: Scenario, made: Plan) -> None:
+    drops = [e.from_ms for e in _wants(scenario, Want.DROP)]
+    for wanted in _wants(scenario, Want.DELEGATE):
+        clips = _turn(scenario, wanted.clip)
+        tick = heard_at(sample_to_ms(clips[-1].end_sample) + REPLY_AFTER_MS)
+        drop = min((heard_at(ms) for ms in drops if ms > wanted.from_ms), default=None)
+        question = " ".join(clip.text for clip in clips)
+        made.asks.append(Ask(tick, question, math.floor(sample_to_ms(clips[0].start_sample)), drop))
+
+
+def _listen(scenario: Scenario, made: Plan) -> None:
+    """What the user does, tick by tick; while that is speech to the model nothing is begun on one's own account."""
+    for clip in scenario.clips:
+        if clip.role not in SPEECH_TO_MODEL:
+            continue
+        first = math.floor(sample_to_ms(clip.start_sample) / FRAME_MS)
+        last = math.floor(sample_to_ms(clip.end_sample - 1) / FRAME_MS)
+        for tick in range(first, last + 1):
+            made.user[tick] = UserActivity.SPEAKING
+            made.busy.add(tick - 1)  # its words would be heard in this one
+        made.user[last] = UserActivity.ENDED
+        made.heard[last] = clip.text
+        made.busy |= {last, last + 1}
+
+
+def _start_ms(scenario: Scenario, wanted: Expectation) -> float:
+    return sample_to_ms(scenario.clip(wanted.clip).start_sample) if wanted.clip else float(wanted.from_ms)
