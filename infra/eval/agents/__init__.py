@@ -34,10 +34,17 @@ def _vad(hangover_ms: int) -> Callable[[AgentSettings], Agent]:
     return make
 
 
+def _oracle(settings: AgentSettings) -> Agent:
+    from infra.eval.agents.oracle import Oracle
+
+    return Oracle(settings.eval_scenarios)
+
+
 AGENTS: dict[str, Callable[[AgentSettings], Agent]] = {
     "always_silent": _silent,
     "always_talking": _talking,
     "vad_500": _vad(500),
     "vad_1500": _vad(1500),
+    "oracle": _oracle,
 }
 """Agents by their name in the report; what one needs is imported when it is made."""

@@ -99,8 +99,7 @@ class OracleSession(SilentSession):
         for task_id in [t for t, ask in self._asked.items() if ask.drop_tick == frame.tick]:
             del self._asked[task_id]
             events.append(r.TurnEvent(name="cancelled", task_id=task_id))
-            at = {"session_id": self._id, "timestamp_ms": frame.timestamp_ms}
-            sides.append(r.BackgroundCancel(task_id=task_id, **at))
+            sides.append(r.BackgroundCancel(session_id=self._id, timestamp_ms=frame.timestamp_ms, task_id=task_id))
 
     def _weave(self, tick: int) -> None:
         """Lay the words of results that have come into the next free ticks."""
@@ -111,10 +110,10 @@ class OracleSession(SilentSession):
             if ask is None or not words or ask.drop_tick is not None:
                 continue
             first = self._plan.free(tick, len(words))
-            self._plan.say(words, first, first)
-            last = max(t for t in self._plan.words if t >= first and t < first + 2 * len(words) + 2)
+            cut = self._plan.cut_after(first) and min(y for y in self._plan.yields if y >= first) < first + len(words)
+            places = self._plan.say_until_cut(words, first) if cut else self._plan.say(words, first)
             self._woven[first] = (result.task_id, "weave_started")
-            self._woven.setdefault(last, (result.task_id, "weave_finished"))
+            self._woven.setdefault(places[-1] + 1, (result.task_id, "weave_dropped" if cut else "weave_finished"))
 
 
 class Oracle:

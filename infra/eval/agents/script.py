@@ -19,6 +19,9 @@ WIDEST_WORDS = 3  # ticks from one word to the next: 400 ms of quiet between the
 SPARE_MS = 800  # speech that must outlast an event goes on for so long after it
 YES = "okay I hear you and that is fine"
 LONG = "well that is a good question and there is a lot that one can say about it if one has the time to do so"
+ON = ("and", "so", "on")
+"""What is added to a reply that is too short to last over an event."""
+SO, SHORT_WORDS = "well as far as I know", 3  # three words in less than a second would be no turn
 LOOKING = "let me look that up for you"
 HUM = "mhm"
 
@@ -46,18 +49,30 @@ class Plan:
     busy: set[int] = field(default_factory=set)
     """Ticks whose words would be heard while the user speaks to the model, or is owed an answer."""
 
-    def say(self, words: list[str], first: int, until: int, floor: Floor = Floor.TAKE) -> None:
-        """One word a tick from ``first`` on, or more slowly so that the last one lies at ``until``."""
-        end = min((y for y in self.yields if y >= first), default=None)
-        until = until if end is None else end
-        places = spread(len(words), first, until)
-        if end is not None and end not in places:  # something is being said when the user cuts in
-            places = [p for p in places if p < end] + [end]
+    def say(self, words: list[str], first: int, until: int = 0, floor: Floor = Floor.TAKE) -> list[int]:
+        """One word a tick from ``first`` on, or so slowly that it lasts until tick ``until``. Returns the ticks."""
+        missing = (until - first) // WIDEST_WORDS + 1 - len(words)
+        words = [*words, *[ON[i % len(ON)] for i in range(missing)]]
+        return self._lay(words, spread(len(words), first, until), floor)
+
+    def say_until_cut(self, words: list[str], first: int) -> list[int]:
+        """The same, but the next yield comes in the middle: something is being said when the user cuts in."""
+        end = min(y for y in self.yields if y >= first)
+        enough = [*words, *[ON[i % len(ON)] for i in range((end - first) // WIDEST_WORDS + 2 - len(words))]]
+        places = [p for p in spread(len(enough), first, end) if p < end]
+        return self._lay(enough, [*places, end], Floor.TAKE)
+
+    def _lay(self, words: list[str], places: list[int], floor: Floor) -> list[int]:
         for place, word in zip(places, words, strict=False):
             self.words[place] = word
-            self.floor[place] = floor
-        for tick in range(first, min(places[-1], first + len(places) * WIDEST_WORDS) + 1):
-            self.floor.setdefault(tick, floor)
+        for tick in range(places[0], places[-1] + 1):
+            self.floor[tick] = floor
+        return places
+
+    def cut_after(self, first: int) -> bool:
+        """Whether a yield is the next thing that happens to speech begun in tick ``first``."""
+        end = min((y for y in self.yields if y >= first), default=None)
+        return end is not None and not any(first < tick <= end for tick in self.words)
 
     def free(self, tick: int, ticks: int) -> int:
         """The first tick from ``tick`` on from which ``ticks`` ticks (or all before the next yield) are free."""
@@ -89,16 +104,18 @@ def plan(scenario: Scenario) -> Plan:
     delegated = {e.clip for e in _wants(scenario, Want.DELEGATE)}
     _delegate(scenario, made)
     long_reply = scenario.spoken_reply
-    for wanted in _wants(scenario, Want.REPLY, Want.RESPOND):
-        if wanted.clip in delegated:
-            text = LOOKING
-        else:
-            text, long_reply = long_reply or _reply(scenario, wanted), ""
-        _answer(scenario, made, wanted, text)
     for wanted in _wants(scenario, Want.SAY):
-        made.say(spoken(wanted.meanings[0]), _aim(wanted), 0)
+        made.say(spoken(wanted.meanings[0]), _aim(wanted))
     for wanted in _wants(scenario, Want.BACKCHANNEL):
-        made.say([HUM], heard_at((wanted.from_ms + wanted.to_ms) / 2 - FRAME_MS / 2), 0, Floor.BACKCHANNEL)
+        made.say([HUM], heard_at((wanted.from_ms + wanted.to_ms) / 2 - FRAME_MS / 2), floor=Floor.BACKCHANNEL)
+    answers: list[tuple[Expectation, str]] = []
+    for wanted in _wants(scenario, Want.REPLY, Want.RESPOND):
+        text = LOOKING if wanted.clip in delegated else _reply(scenario, wanted)
+        if long_reply and wanted.want == Want.REPLY:
+            text, long_reply = (text if wanted.clip in delegated else long_reply), ""
+        answers.append((wanted, text))
+    for wanted, text in reversed(answers):  # later ones first: who is cut off depends on what comes next
+        _answer(scenario, made, wanted, text, filler=wanted.clip in delegated)
     return made
 
 
@@ -106,10 +123,13 @@ def _wants(scenario: Scenario, *kinds: Want) -> list[Expectation]:
     return sorted((e for e in scenario.expect if e.want in kinds), key=lambda e: e.from_ms)
 
 
-def _answer(scenario: Scenario, made: Plan, wanted: Expectation, text: str) -> None:
+def _answer(scenario: Scenario, made: Plan, wanted: Expectation, text: str, *, filler: bool) -> None:
     end_ms = sample_to_ms(scenario.clip(wanted.clip).end_sample) if wanted.clip else float(wanted.from_ms)
     first = heard_at(max(end_ms + REPLY_AFTER_MS, wanted.from_ms))
-    made.say(text.split(), first, heard_at(_must_last(scenario, first)))
+    if made.cut_after(first) and not filler:
+        made.say_until_cut(text.split(), first)
+    else:
+        made.say(text.split(), first, 0 if filler else heard_at(_must_last(scenario, first)))
 
 
 def _must_last(scenario: Scenario, first: int) -> float:
@@ -131,7 +151,7 @@ def _reply(scenario: Scenario, wanted: Expectation) -> str:
     asked = " ".join(clip.text for clip in _turn(scenario, wanted.clip)).lower().split()
     for key, answer in scenario.results.items():
         if key.lower() in asked:
-            return answer
+            return answer if len(answer.split()) > SHORT_WORDS else f"{SO} {answer}"
     return LONG if _wants(scenario, Want.GO_ON, Want.YIELD) else YES
 
 
