@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from infra.eval.recording import Recording, TickLog
+from infra.eval.recording import Recording, TickLog, speaking_ticks
 from schemas.ticks import FRAME_MS
 
 AUDIBLE_DBFS = -50.0
@@ -69,6 +69,13 @@ def from_text(recording: Recording) -> Speech:
     """What the model wrote, as the client got it; for a voiceless model that is its speech."""
     words, stretches = _written(recording)
     return _speech(stretches, words, voiced=False)
+
+
+def nominal(recording: Recording) -> Speech:
+    """The same by ticks alone, as if every turn had come at its tick's end: what the model decided, without delays."""
+    ticks = [k for k, speaks in enumerate(speaking_ticks(recording)) if speaks]
+    due = [(k + 1) * float(FRAME_MS) - recording.start_offset_ms for k in ticks]
+    return _speech([Stretch(at, at + FRAME_MS) for at in due], [], voiced=recording.speaks)
 
 
 def from_audio(recording: Recording, stretches: list[Stretch]) -> Speech:

@@ -79,8 +79,8 @@ class Take:
                 groups[-1].append(clip)
             else:
                 groups.append([clip])
-        ends = [begin_ms(group[0]) for group in groups[1:]] + [float(self.scenario.duration_ms)]
-        return [UserTurn(tuple(group), end) for group, end in zip(groups, ends, strict=True)]
+        ends = [*(begin_ms(group[0]) for group in groups[1:]), float(self.scenario.duration_ms)]
+        return [UserTurn(tuple(group), end) for group, end in zip(groups, ends, strict=False)]
 
     def clips(self, roles: Iterable[Role]) -> list[Clip]:
         """The clips of these roles, in order."""
