@@ -45,7 +45,10 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One stretch of sound. ``voice`` is a name of ``training/split.json`` (held out) or an evaluation-only voice;
     for noises it is ``noise:<kind>``. ``end_sample`` is one past the last audible sample. ``words`` only where the
-    engine tells exact times. ``sha256`` is that of the clip's PCM16, so that a cache that differs is found out."""
+    engine tells exact times. ``sha256`` is that of the clip's PCM16, so that a cache that differs is found out.
+
+    A piece of a longer take names the take's text in ``take`` and its samples ``[take_begin, take_end)``; the cut sides
+    are faded over 10 ms."""
 
     id: str
     role: Role
@@ -56,6 +59,9 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gain_db: float = 0.0
     words: list[Word] = []
     sha256: str = ""
+    take: str = ""
+    take_begin: int = 0
+    take_end: int = 0
 
 
 class VideoEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,1 @@
+"""Writes the scenarios: seeded templates in, ``tests/behaviour/scenarios/<suite>.json`` and their speech out."""
