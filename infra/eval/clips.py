@@ -1,8 +1,8 @@
 """The spoken clips of the scenarios: committed beside them, lossless, so that playing them needs no voice engine.
 
-``tests/behaviour/speech/`` holds one FLAC file a voice and ``takes.json``, which says where in it each take lies. A take is
-one text in one voice; a clip of a scenario is a take, or a piece of one (a turn with a pause is cut at a word's border).
-Samples are PCM16 at 16 kHz with 13 significant bits, which halves the files and lies 70 dB below the voice.
+``tests/behaviour/speech/`` holds one FLAC file a voice and ``takes.json``, which says where each take lies. A take
+is one text in one voice; a clip of a scenario is a take, or a piece of one (a turn with a pause is cut at a word's
+border). Samples are PCM16 at 16 kHz with 13 significant bits, which halves the files and lies 70 dB below the voice.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def shard_name(voice: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", voice) + ".flac"
 
 
-class Speech:
+class Clips:
     """The takes of a folder. Files are read when they are first needed."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -131,9 +131,9 @@ class Speech:
 
 
 @lru_cache(maxsize=1)
-def committed() -> Speech:
+def committed() -> Clips:
     """The speech that lies beside the scenarios. Raises ``SpeechMissing``."""
-    return Speech()
+    return Clips()
 
 
 def write(takes: Iterable[Take], folder: Path = FOLDER) -> None:

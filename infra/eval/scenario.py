@@ -121,7 +121,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     says what each row reads). ``template`` names what it was made from: macro averages weigh all templates alike.
     ``spoken_reply`` is what the oracle says where the model has to be speaking (for barge-in and backchannel
     scenarios), word by word; ``results`` scripts the background where a row needs it: text by key
-    word of the question, ready ``result_delay_ms`` after it was asked (``infra.eval.scripted_llm``)."""
+    word of the question, ready ``delays_ms`` later (``infra.eval.scripted_llm``), the same in all suites."""
 
     v: int = SCHEMA_VERSION
     id: str
@@ -136,7 +136,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expect: list[Expectation] = []
     spoken_reply: str = ""
     results: dict[str, str] = {}
-    result_delay_ms: int = 0
+    delays_ms: dict[str, int] = {}
     note: str = ""
 
     def clip(self, clip_id: str) -> Clip:

@@ -7,17 +7,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-
+from infra.eval.clips import Take, digest, piece
 from infra.eval.generate.phrases import BROADCASTS, Question
 from infra.eval.scenario import RATE_HZ, Clip, Expectation, Role, Scenario, VideoEvent, Want, Word, ms_to_sample
-from infra.eval.speech import Take, digest, piece
 
 VOICES = (
     "kokoro:af_bella", "kokoro:am_michael", "flite:awb", "kokoro:bf_emma", "piper:joe", "kokoro:bm_george", "flite:rms",
 )  # fmt: skip
 TIMED_VOICES = ("kokoro:af_bella", "kokoro:am_michael", "kokoro:bf_emma", "kokoro:bm_george")
 BABBLE_DB = -20.0
-RESULT_DELAY_MS = 1200
 TURN_MS = 2000  # a reply may begin so late at most where nobody says otherwise
 
 Takes = Callable[[str, str], Take]
@@ -26,7 +24,7 @@ Takes = Callable[[str, str], Take]
 
 @dataclass(slots=True)
 class Scene:
-    """A scenario in the making. ``at_ms`` arguments are from the begin; clips come to lie on any sample, not on ticks."""
+    """A scenario in the making. ``at_ms`` counts from its begin; clips come to lie on any sample, not on ticks."""
 
     suite: str
     number: int
@@ -41,7 +39,8 @@ class Scene:
     expect: list[Expectation] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
     spoken_reply: str = ""
-    result_delay_ms: int = 0
+    delays_ms: dict[str, int] = field(default_factory=dict)
+    template: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -154,10 +153,10 @@ class Scene:
             )
         )
 
-    def ask(self, question: Question, *, delay_ms: int = RESULT_DELAY_MS) -> None:
-        """The background knows the answer."""
+    def ask(self, question: Question) -> None:
+        """The background knows the answer, after a while."""
         self.results[question.key] = question.answer
-        self.result_delay_ms = delay_ms
+        self.delays_ms[question.key] = question.delay_ms
 
     def done(self, duration_ms: float) -> Scenario:
         """Round the length up to whole ticks, put the room around it, sort by time."""
@@ -166,6 +165,7 @@ class Scene:
         return Scenario(
             id=f"{self.suite}-{self.number:03d}",
             suite=self.suite,
+            template=self.template,
             rows=list(self.rows),
             seed=self.seed,
             duration_ms=whole_ms,
@@ -174,7 +174,7 @@ class Scene:
             expect=self.expect,
             spoken_reply=self.spoken_reply,
             results=self.results,
-            result_delay_ms=self.result_delay_ms,
+            delays_ms=self.delays_ms,
             note=self.note,
         )
 

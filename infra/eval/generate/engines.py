@@ -1,7 +1,7 @@
-"""The voices of the evaluation, and the noises that people make. Development tools: playing a scenario needs none of them.
+"""The voices of the evaluation, and the noises that people make. Development tools: playing a scenario needs none.
 
-Kokoro comes with the extra ``voices``, flite from Debian. Piper is under the GPL: it is only ever run as a program of its
-own, named by ``PIPER`` (a command) and ``PIPER_VOICE`` (its .onnx file).
+Kokoro comes with the extra ``voices``, flite from Debian. Piper is under the GPL: it is only ever run as a program of
+its own, named by ``PIPER`` (a command) and ``PIPER_VOICE`` (its .onnx file).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy.typing as npt
 import soundfile
 import soxr  # type: ignore[import-untyped]
 
+from infra.eval.clips import Take, quantised
 from infra.eval.scenario import RATE_HZ, Word
-from infra.eval.speech import Take, quantised
 from training.kokoro import Kokoro
 from training.synth import flite
 from training.voices import Voice
@@ -149,13 +149,14 @@ def _throat(rng: np.random.Generator) -> Samples:
     rate = float(rng.uniform(30, 60))
     pulses = (0.5 + 0.5 * np.sign(np.sin(2 * np.pi * rate * t + 2 * np.sin(2 * np.pi * 4 * t)))) ** 2
     envelope = np.sin(np.pi * np.minimum(1.0, t / t[-1])) ** 0.7
-    return _band(rng.standard_normal(length), 150, float(rng.uniform(900, 1600))) * pulses * envelope
+    rough = _band(rng.standard_normal(length), 150, float(rng.uniform(900, 1600))) * pulses * envelope
+    return np.asarray(rough, dtype=np.float64)
 
 
 def _sniff(rng: np.random.Generator) -> Samples:
     length = round(float(rng.uniform(0.25, 0.5)) * RATE_HZ)
     rise = (np.arange(length) / length) ** 1.5 * np.minimum(1.0, (length - np.arange(length)) / 400)
-    return _band(rng.standard_normal(length), 1200, float(rng.uniform(4500, 7000))) * rise
+    return np.asarray(_band(rng.standard_normal(length), 1200, float(rng.uniform(4500, 7000))) * rise, dtype=np.float64)
 
 
 _TICS: dict[str, Callable[[np.random.Generator], Samples]] = {"cough": _cough, "throat": _throat, "sniff": _sniff}

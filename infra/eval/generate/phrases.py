@@ -11,17 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that must be looked up."""
+    """Something that must be looked up; that takes ``delay_ms``."""
 
     text: str
     key: str
     answer: str
     slot: str
+    delay_ms: int
 
 
-def _questions(table: str) -> tuple[Question, ...]:
+def _questions(table: str, delay_ms: int) -> tuple[Question, ...]:
     rows = [[cell.strip() for cell in line.split(";")] for line in table.strip().splitlines()]
-    return tuple(Question(*row) for row in rows)
+    return tuple(Question(text, key, answer, slot, delay_ms) for text, key, answer, slot in rows)
 
 
 CHAT = (
@@ -38,7 +39,8 @@ CHAT = (
     "oh my apologies for that", "so is anybody there", "how has your day been",
 )  # fmt: skip
 
-QUESTIONS = _questions("""
+QUESTIONS = _questions(
+    """
 which city is the capital of hungary; hungary; Budapest is the capital of Hungary; budapest
 name the capital of denmark; denmark; That would be Copenhagen; copenhagen
 which ocean is the biggest; ocean; The Pacific is the biggest; pacific
@@ -59,6 +61,12 @@ what instrument has eighty eight keys; instrument; The piano has that many; pian
 which city has the eiffel tower; eiffel; You find it in Paris; paris
 what vegetable makes you cry; vegetable; Most likely an onion; onion
 what season comes after winter; winter; After it comes spring; spring
+""",
+    1200,
+)
+
+SLOW_QUESTIONS = _questions(
+    """
 which desert is the hottest on earth; desert; I would say the Sahara; sahara
 who wrote the play about romeo; romeo; Shakespeare wrote that play; shakespeare
 what is frozen water called; frozen; It is called ice; ice
@@ -79,9 +87,12 @@ which month has the fewest days; month; The shortest is February; february
 what is a doctor for animals called; doctor; The word is vet; vet
 what gas do balloons float with; balloons; They are filled with helium; helium
 what do pandas like to eat; pandas; They live on bamboo; bamboo
-""")
+""",
+    4500,
+)
 
-LONG_QUESTIONS = _questions("""
+LONG_QUESTIONS = _questions(
+    """
 describe what a volcano is; volcano; A volcano is a mountain where hot melted rock from deep inside the earth comes out at the top from time to time; mountain
 say what a lighthouse is for; lighthouse; A lighthouse stands on the coast and sends a bright beam over the sea at night so that ships stay away from the rocks; lighthouse
 describe how coffee gets made; coffee; Coffee begins as a red cherry on a tree whose seeds are washed and dried and roasted and ground before hot water is poured on them; coffee
@@ -91,8 +102,10 @@ what makes thunder so loud; thunder; Thunder is loud because lightning heats the
 describe how a compass works; compass; A compass has a small needle of iron that turns freely and always lines up with the weak magnetic field of our whole planet; compass
 why do swallows fly south; swallows; Swallows fly south in autumn because the insects that they eat disappear when it grows cold and only come back with the warm days; swallows
 what goes on inside a beehive; beehive; In a beehive thousands of sisters clean and feed and guard and build while one queen lays eggs all day long until the summer ends; queen
-describe what a glacier does; glacier; A glacier is a slow river of ice that grinds valleys into the rock as it creeps down the mountain a few steps every year; glacier
-""")
+describe what a glacier does; glacier; A glacier is a slow river of ice that grinds valleys into the rock as it creeps down the mountain a few steps every year; ice
+""",
+    600,
+)
 
 COUNT_REQUESTS = (
     "i want you to count to {}", "would you count to {} for me", "let me hear you count to {}",

@@ -1,0 +1,87 @@
+"""A running stack for each model of the report: the product's services, or an agent for encoder and interaction."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from infra.local import children
+from infra.local.events import Silent
+from infra.local.jars import PROJECT
+from infra.local.plan import StackOptions, environment, model_dir
+from infra.local.stack import LocalStack
+from infra.local.supervised import Supervised
+
+PRODUCT = ("nano", "echo")
+AGENTS = ("harness", "always_silent", "always_talking", "vad_500", "vad_1500", "oracle")
+MODELS = ("nano", *AGENTS)
+SESSIONS = {"nano": 12, "harness": 3}
+MANY_SESSIONS = 24
+_AGENT_GRACE_S = 3.0
+_JOBS = "32"
+
+
+def sessions_of(model: str) -> int:
+    """How many conversations at once this model can hold on two cores with its deadlines kept."""
+    return SESSIONS.get(model, MANY_SESSIONS)
+
+
+@asynccontextmanager
+async def stack_for(model: str, llm_url: str) -> AsyncIterator[str]:
+    """The address of a stack with this model, ready; it is taken down at the end of the block.
+
+    Raises:
+        StackFailed, ServiceFailed, KafkaUnavailable: it could not be brought up.
+        ValueError: no such model.
+    """
+    if model not in (*PRODUCT, *AGENTS):
+        raise ValueError(f"no model {model!r}; there are {', '.join(MODELS)}")
+    language = {"BACKGROUND_LLM_URL": llm_url, "BACKGROUND_LLM_MODEL": "scripted", "BACKGROUND_CONCURRENCY": _JOBS}
+    events = Silent()
+    if model in PRODUCT:
+        options = StackOptions(
+            model="nano" if model == "nano" else "echo",
+            services=("interaction", "encoder", "background", "capture"),
+            env={"background": language},
+            log_level="warning",
+        )
+        async with LocalStack(options, events) as stack:
+            yield stack.addresses.page
+        return
+    options = StackOptions(services=("background", "capture"), env={"background": language}, log_level="warning")
+    async with LocalStack(options, events) as stack:
+        port = children.free_port()
+        env = environment("interaction", "agent-0", port, stack.addresses, options) | language
+        command = [sys.executable, "-m", "infra.eval.agents", model]
+        agent = Supervised("agent-0", command, env=env, cwd=PROJECT, port=port, events=events)
+        agent.start()
+        try:
+            await agent.wait_ready()
+            yield stack.addresses.page
+        finally:
+            await agent.stop(grace_s=_AGENT_GRACE_S)
+
+
+@lru_cache(maxsize=16)
+def identity(model: str) -> str:
+    """Changes when the model, the pipeline or the player do: what was recorded with another one is played again."""
+    folders = ["schemas", "shared", "services"]
+    files = [PROJECT / "infra" / "eval" / f"{name}.py" for name in ("player", "playout", "render", "video", "clips")]
+    if model in PRODUCT:
+        files += sorted(model_dir(StackOptions(), "interaction").glob("*.safetensors"))
+    else:
+        folders.append("infra/eval/agents")
+    sources = (path for folder in folders for path in sorted((PROJECT / folder).rglob("*.py")))
+    return _digest([*files, *sources])
+
+
+def _digest(files: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        total.update(str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path.name).encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
