@@ -10,7 +10,7 @@ UV_VERSION := 0.9.30
 BIN := .venv/bin
 PORT ?= 8080
 WAV ?=
-SUITE ?= overhead
+SUITE ?=
 ARGS ?=
 PYTEST_ARGS ?=
 
@@ -53,7 +53,12 @@ demo: venv ## Play a recorded conversation through everything, in real time (WAV
 
 .PHONY: bench
 bench: venv ## Measure the running time of a frame (SUITE=overhead)
-	@exec $(BIN)/python -m infra.bench $(SUITE) $(ARGS)
+	@exec $(BIN)/python -m infra.bench $(or $(SUITE),overhead) $(ARGS)
+
+.PHONY: eval
+eval: venv ## Behaviour report: scenarios with nano, baseline, controls (SUITE=turn-taking N=10 MODELS=nano SESSIONS=8)
+	@exec $(BIN)/python -m infra.eval $(or $(SUITE),all) $(if $(N),--n $(N)) $(if $(MODELS),--models $(MODELS)) \
+	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
 
 .PHONY: train
 train: venv tools ## Train the nano model from scratch and export it to models/nano

@@ -29,7 +29,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("suite", help=f"all, or some of {', '.join(runner.suite_names())}, separated by commas")
     parser.add_argument("--models", default="", help=f"separated by commas (default: {','.join(stacks.MODELS)})")
     parser.add_argument("--n", type=int, default=DEFAULT_N, help=f"scenarios a suite, 0: all (default {DEFAULT_N})")
-    parser.add_argument("--sessions", type=int, default=0, help="conversations at once (default: what a model can hold)")
+    parser.add_argument("--sessions", type=int, default=0, help="conversations at once (default: by model)")
     parser.add_argument("--url", default="", help="a stack that runs already, instead of starting one; names one model")
     parser.add_argument("--recordings", type=Path, default=runner.RECORDINGS, help="where recordings are kept")
     parser.add_argument("--no-report", action="store_true", help="only record")

@@ -1,4 +1,4 @@
-"""Plays suites with models and keeps the recordings; what the same model and code recorded before is not played again."""
+"""Plays suites with models and keeps the recordings; what the same model and code recorded before is kept."""
 
 from __future__ import annotations
 
