@@ -69,7 +69,10 @@ ClientMessage = Hello | Audio | Picture | Text | Event | Bye
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
-    """``start_ms`` is the nominal begin of tick 0 (epoch ms, multiple of 200). ``resume_token`` is a secret."""
+    """``start_ms`` is the nominal begin of tick 0 (epoch ms, multiple of 200). ``resume_token`` is a secret.
+
+    ``next_tick`` is the first frame that is not cut yet: what a client of pace ``file`` sends next belongs there.
+    """
 
     v: int = PROTOCOL_VERSION
     session_id: str
@@ -79,6 +82,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     output_rate_hz: int
     resumed: bool = False
     resume_token: str = ""
+    next_tick: int = 0
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="turn"):

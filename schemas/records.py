@@ -54,6 +54,26 @@ class SessionStarted(Keyed, frozen=True, kw_only=True, tag="SessionStarted"):
     capture_id: str
     phase_ms: Count = 0
     config: SessionConfig = SessionConfig()
+    pace: str = "realtime"
+    resume_hash: bytes = b""
+
+
+class SessionHeld(Keyed, frozen=True, kw_only=True, tag="SessionHeld"):
+    """A capture process holds the session: said when it takes one over, and every few seconds while it holds one.
+
+    ``tick`` and ``timestamp_ms`` are of the frame that it cuts next. Who takes a session over raises ``capture_epoch``;
+    of two claims of the same epoch the first in the log counts. ``resume_hash`` is SHA-256 over session id and
+    resume token: another process can check a client's token with it, but nobody can make one from it.
+    """
+
+    v: int = 1
+    tick: Count
+    capture_id: str
+    capture_epoch: Count
+    phase_ms: Count = 0
+    config: SessionConfig = SessionConfig()
+    pace: str = "realtime"
+    resume_hash: bytes = b""
 
 
 class SessionUpdated(Keyed, frozen=True, kw_only=True, tag="SessionUpdated"):
@@ -62,11 +82,15 @@ class SessionUpdated(Keyed, frozen=True, kw_only=True, tag="SessionUpdated"):
 
 
 class SessionEnded(Keyed, frozen=True, kw_only=True, tag="SessionEnded"):
-    """``timestamp_ms`` is the first frame border that the session does not cover; it had ``ticks`` frames."""
+    """``timestamp_ms`` is the first frame border that the session does not cover; it had ``ticks`` frames.
+
+    One of an older ``capture_epoch`` than the session's holder comes from a process that lost it, and does not count.
+    """
 
     v: int = 1
     ticks: Count
     reason: str
+    capture_epoch: Count = 0
 
 
 # --- capture.frames --------------------------------------------------------------------------------------------
@@ -90,6 +114,8 @@ class CaptureFrame(Keyed, frozen=True, kw_only=True, tag="CaptureFrame"):
     """200 ms of one client: exactly 3200 samples of PCM16, 16 kHz, mono (silence where nothing came).
 
     ``gap_ms`` says how much of ``audio`` was filled because nothing had arrived; ``final`` marks the last frame.
+    Of a session's frames only those count whose ``capture_epoch`` is the highest so far in the log, and of those the
+    first of each tick: a capture process that lost the session to another is fenced by that.
     """
 
     v: int = 1
@@ -100,6 +126,7 @@ class CaptureFrame(Keyed, frozen=True, kw_only=True, tag="CaptureFrame"):
     events: list[ClientEvent] = []
     gap_ms: Annotated[int, Meta(ge=0, le=FRAME_MS)] = 0
     final: bool = False
+    capture_epoch: Count = 0
 
 
 # --- encoder.frames --------------------------------------------------------------------------------------------
@@ -340,6 +367,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="DeadLetter"):
 
 Record = (
     SessionStarted
+    | SessionHeld
     | SessionUpdated
     | SessionEnded
     | CaptureFrame

@@ -38,10 +38,10 @@ class Topic:
 
 SESSION_CONTROL = Topic(
     "session.control",
-    (r.SessionStarted, r.SessionUpdated, r.SessionEnded),
+    (r.SessionStarted, r.SessionHeld, r.SessionUpdated, r.SessionEnded),
     KeyKind.SESSION,
     ("capture",),
-    ("background", "monitor"),
+    ("capture", "interaction", "background", "monitor"),
     "compact,delete",
     168 * HOUR_MS,
 )

@@ -1,4 +1,4 @@
-"""Which turns count: those of a partition's newest epoch, as the order of the log itself decides.
+"""Which turns count, and which frames: those of a partition's newest epoch, as the order of the log itself decides.
 
 A worker that takes a partition over says so in the partition whose turns it is going to write. Whoever reads that
 partition in order sees the claim before the first turn that is written under it, and every turn that an older worker
@@ -6,6 +6,8 @@ adds behind the claim, because it was paused, cut off or just slow, is told by i
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from schemas.records import InteractionTurn, TurnsClaimed
 
@@ -34,4 +36,21 @@ class TurnFence:
         if turn.epoch < self.epoch(partition):
             return False
         self._epochs[partition] = turn.epoch
+        return True
+
+
+@dataclass(slots=True)
+class Fence:
+    """Of several writers of one session only the newest counts: each has a higher epoch than the one before.
+
+    Whoever reads the log from a point on where the newest epoch was in force comes to the same verdicts.
+    """
+
+    epoch: int = 0
+
+    def admits(self, epoch: int) -> bool:
+        """Whether a record of this epoch counts; a newer one than ever seen shuts the older ones out."""
+        if epoch < self.epoch:
+            return False
+        self.epoch = epoch
         return True

@@ -28,6 +28,8 @@ HANDLE_SECONDS = Histogram(
 
 # --- capture ---
 SESSIONS_OPEN = Gauge("microturn_sessions_open", "Sessions with a frame every tick.")
+SESSIONS_TAKEN_OVER = Counter("microturn_sessions_taken_over", "Sessions taken over from another capture.", ["why"])
+SESSIONS_LOST = Counter("microturn_sessions_lost", "Sessions that another capture process has taken over.")
 SESSIONS_REFUSED = Counter("microturn_sessions_refused", "Sessions refused at the door.", ["code"])
 FRAMES_CUT = Counter("microturn_frames_cut", "Frames produced by capture.")
 GAP_SECONDS = Counter("microturn_gap_seconds", "Audio time filled with silence because nothing had arrived.")
@@ -52,6 +54,7 @@ STEP_SESSIONS = Histogram(
 )
 SESSIONS_HELD = Gauge("microturn_sessions_held", "Sessions whose state a worker holds.", ["service"])
 DUPLICATES_IGNORED = Counter("microturn_duplicates_ignored", "Records seen before, by identity.", ["service"])
+FRAMES_FENCED = Counter("microturn_frames_fenced", "Frames of capture processes that had lost the session.")
 TICKS_MISSING = Counter("microturn_ticks_missing", "Ticks that a worker never got as input.", ["service"])
 RESTORES = Counter("microturn_restores", "Sessions rebuilt from the log.", ["service"])
 RESTORE_TICKS = Counter("microturn_restore_ticks", "Ticks read back to rebuild sessions.", ["service"])

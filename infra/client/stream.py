@@ -1,16 +1,16 @@
-"""One client of ``/v1/stream``: hello, audio at real-time pace, typed messages back, resume."""
+"""One client of ``/v1/stream``: hello, audio in real time, typed messages back, resume at whatever server is up."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from schemas import client
 from schemas.records import SessionConfig
@@ -18,6 +18,10 @@ from schemas.ticks import SAMPLE_BYTES
 from shared.clock import Clock, SystemClock
 
 _OPEN_TIMEOUT_S = 10.0
+_RESUME_TIMEOUT_S = 4.0  # of one attempt: a server that is paused takes connections and says nothing
+_RESUME_WITHIN_S = 12.0  # a session waits about so long
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+_PING_INTERVAL_S, _PING_TIMEOUT_S = 2.0, 4.0
 
 
 class Refusal(Exception):
@@ -46,29 +50,44 @@ class StreamClient:
     ``async with StreamClient(url, rate_hz=16000) as session: …`` connects and waits for ``welcome``; leaving closes
     the socket without a word (say ``bye`` first to end the session rather than leave it waiting for a resume).
     ``last_tick`` follows the turns that were received.
+
+    Of several addresses the first one that answers is used, and a session is resumed at any. A ``persistent`` client
+    does that by itself whenever its connection breaks or its server falls silent, as long as somebody takes its
+    messages: they just go on. What it wants to say meanwhile is lost, but for ``bye``.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         rate_hz: int = 16_000,
         config: SessionConfig | None = None,
         pace: str = "realtime",
         token: str = "",
+        persistent: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        self.url = stream_url(url)
+        self.urls = [stream_url(one) for one in ([url] if isinstance(url, str) else url)]
+        self.url = self.urls[0]
+        self.resumes = 0
         self.rate_hz = rate_hz
         self.clock = clock or SystemClock()
         self.last_tick = -1
         self.ended: client.Ended | None = None
         self._hello = client.Hello(rate_hz=rate_hz, config=config or SessionConfig(), pace=pace, token=token)
+        self._persistent = persistent
+        self._said_bye = False
         self._welcome: client.Welcome | None = None
         self._socket: ClientConnection | None = None
 
     async def __aenter__(self) -> Self:
-        await self._open(self._hello)
+        for number, url in enumerate(self.urls):
+            try:
+                await self._open(self._hello, url, _OPEN_TIMEOUT_S)
+                break
+            except OSError:
+                if number + 1 == len(self.urls):
+                    raise
         return self
 
     async def __aexit__(
@@ -86,9 +105,11 @@ class StreamClient:
     async def resume(self) -> client.Welcome:
         """Connect again to the same session; what was missed since ``last_tick`` comes first.
 
+        Tries all addresses in turn, the present one first, with growing pauses for as long as a session may wait.
+
         Raises:
-            Refusal: the session is gone.
-            OSError: nobody answers.
+            Refusal: the session is gone, for all servers, or they refuse for another reason that will stay.
+            OSError, Disconnected: nobody answers, or none of them well.
         """
         await self.close()
         known = self.welcome
@@ -99,7 +120,34 @@ class StreamClient:
             resume_token=known.resume_token,
             last_tick=self.last_tick,
         )
-        return await self._open(hello)
+        deadline = self.clock.monotonic() + _RESUME_WITHIN_S
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            welcome, failures = await self._try_all(hello)
+            if welcome is not None:
+                self.resumes += 1
+                if self._said_bye:
+                    await self.bye()
+                return welcome
+            gone = all(isinstance(one, Refusal) and one.error.code == "unknown_session" for one in failures)
+            if gone or self.clock.monotonic() > deadline:
+                raise failures[0]
+            await self.clock.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    async def _try_all(self, hello: client.Hello) -> tuple[client.Welcome | None, list[Exception]]:
+        first = self.urls.index(self.url)
+        failures: list[Exception] = []
+        for url in self.urls[first:] + self.urls[:first]:
+            try:
+                return await self._open(hello, url, _RESUME_TIMEOUT_S), []
+            except Refusal as error:
+                if not error.error.retry_after_ms and error.error.code != "unknown_session":
+                    raise
+                failures.append(error)
+            except (OSError, Disconnected) as error:
+                failures.append(error)
+        return None, failures
 
     async def close(self) -> None:
         """Close the socket; the session waits a while for a resume unless ``bye`` was said."""
@@ -111,26 +159,32 @@ class StreamClient:
         if self._socket is not None:
             self._socket.transport.abort()
 
-    async def _open(self, hello: client.Hello) -> client.Welcome:
-        self._socket = await connect(
-            self.url,
-            compression=None,
-            max_size=4 * client.MAX_MESSAGE_BYTES,
-            open_timeout=_OPEN_TIMEOUT_S,
-            close_timeout=2,
-            ping_interval=None,  # the server does that
-            proxy=None,
-        )
+    async def _open(self, hello: client.Hello, url: str, timeout_s: float) -> client.Welcome:
         try:
-            await self.send(hello)
-            async with asyncio.timeout(_OPEN_TIMEOUT_S):
-                first = await self._receive()
+            socket = await connect(
+                url,
+                compression=None,
+                max_size=4 * client.MAX_MESSAGE_BYTES,
+                open_timeout=timeout_s,
+                close_timeout=2,
+                # The server does that, but who has somewhere else to go wants to know when the server is paused.
+                ping_interval=_PING_INTERVAL_S if self._persistent else None,
+                ping_timeout=_PING_TIMEOUT_S,
+                proxy=None,
+            )
+        except InvalidHandshake as error:
+            raise Disconnected(f"{url}: {error}") from error
+        try:
+            await self._send_on(socket, client.encode(hello))
+            async with asyncio.timeout(timeout_s):
+                first = await self._receive_from(socket)
             if not isinstance(first, client.Welcome):
                 raise Disconnected(f"the server began with {type(first).__name__}")
         except BaseException:
-            await self._socket.close()
+            await socket.close()
             raise
-        self._welcome = first
+        # Only now: whoever plays audio beside us must not be heard before the hello.
+        self.url, self._socket, self._welcome = url, socket, first
         return first
 
     # --- sending
@@ -141,24 +195,33 @@ class StreamClient:
 
     async def send_raw(self, raw: bytes) -> None:
         """Send bytes as they are. Raises ``Disconnected``."""
+        await self._send_on(self._connected(), raw)
+
+    @staticmethod
+    async def _send_on(socket: ClientConnection, raw: bytes) -> None:
         try:
-            await self._connected().send(raw)
+            await socket.send(raw)
         except ConnectionClosed as closed:
             raise Disconnected(str(closed)) from None
 
     async def bye(self) -> None:
-        await self.send(client.Bye())
+        """End the session; a persistent client says so again when it has to come back for the last turns."""
+        self._said_bye = True
+        with contextlib.suppress(*[Disconnected] if self._persistent else []):
+            await self.send(client.Bye())
 
     async def play(self, pcm: bytes, *, chunk_ms: int = 100, on_chunk: Callable[[int], None] | None = None) -> None:
         """Send PCM16 at the session's rate in real time: each chunk when its first sample is due.
 
         After a hold-up the overdue chunks go out at once. ``on_chunk`` is told how many milliseconds have been sent.
+        A persistent client goes on in time while it has no connection, unheard.
         """
         size = self.rate_hz * chunk_ms // 1000 * SAMPLE_BYTES
         began = self.clock.monotonic()
         for number, start in enumerate(range(0, len(pcm), size)):
             await self.clock.sleep_until(began + number * chunk_ms / 1000)
-            await self.send(client.Audio(pcm=pcm[start : start + size]))
+            with contextlib.suppress(*[Disconnected] if self._persistent else []):
+                await self.send(client.Audio(pcm=pcm[start : start + size]))
             if on_chunk is not None:
                 on_chunk((number + 1) * chunk_ms)
 
@@ -175,10 +238,17 @@ class StreamClient:
 
         Raises:
             Refusal: a fatal error came.
-            Disconnected: the connection broke before ``ended``.
+            Disconnected: the connection broke before ``ended`` (a persistent client's: and couldn't be mended).
         """
         while self.ended is None:
-            yield await self._receive()
+            try:
+                message = await self._receive_from(self._connected())
+            except Disconnected:
+                if not self._persistent:
+                    raise
+                await self.resume()
+                continue
+            yield message
 
     async def turns(self) -> AsyncGenerator[client.Turn, None]:
         """Only the turns; see ``messages``."""
@@ -187,9 +257,9 @@ class StreamClient:
                 if isinstance(message, client.Turn):
                     yield message
 
-    async def _receive(self) -> client.ServerMessage:
+    async def _receive_from(self, socket: ClientConnection) -> client.ServerMessage:
         try:
-            raw: Any = await self._connected().recv(decode=False)
+            raw: Any = await socket.recv(decode=False)
         except ConnectionClosed as closed:
             raise Disconnected(str(closed)) from None
         message = client.decode_server(raw)

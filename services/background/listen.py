@@ -12,6 +12,7 @@ from schemas.partitioning import partition_of
 from schemas.records import BackgroundTask, CaptureFrame, ResultKind
 from schemas.ticks import FRAME_MS, INPUT_SAMPLES, SAMPLE_BYTES, TickKey
 from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES
+from shared.fencing import Fence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since
 
@@ -30,6 +31,7 @@ async def read_audio(log: Log, session_id: str, start_ms: int, end_ms: int, *, c
     """
     begin_ms = max(start_ms, end_ms - MAX_SPAN_MS) // FRAME_MS * FRAME_MS
     frames: dict[int, bytes] = {}
+    fence = Fence()
     source = TopicPartition(CAPTURE_FRAMES.name, partition_of(session_id, await log.partitions(CAPTURE_FRAMES.name)))
     seen, done = 0, False
     reading = cast(AsyncGenerator[list[LogRecord], None], read_since(log, {source: begin_ms}, client_id=client_id))
@@ -39,7 +41,7 @@ async def read_audio(log: Log, session_id: str, start_ms: int, end_ms: int, *, c
                 at_ms = _time_in_session(record, session_id)
                 done = done or (at_ms is not None and at_ms + FRAME_MS >= end_ms)
                 if at_ms is not None and begin_ms <= at_ms < end_ms and at_ms not in frames:
-                    audio = _audio(record)
+                    audio = _audio(record, fence)
                     if audio is not None:
                         frames[at_ms] = audio
             seen += len(chunk)
@@ -60,12 +62,13 @@ def _time_in_session(record: LogRecord, session_id: str) -> int | None:
     return key.timestamp_ms if key.session_id == session_id else None
 
 
-def _audio(record: LogRecord) -> bytes | None:
+def _audio(record: LogRecord, fence: Fence) -> bytes | None:
     try:
         frame: CaptureFrame = decode(CAPTURE_FRAMES, record.value)
     except UndecodableRecord:
         return None  # the encoder has sent it to dead.letters
-    return frame.audio if len(frame.audio) == INPUT_SAMPLES * SAMPLE_BYTES else None
+    counts = fence.admits(frame.capture_epoch) and len(frame.audio) == INPUT_SAMPLES * SAMPLE_BYTES
+    return frame.audio if counts else None
 
 
 @dataclass(frozen=True, slots=True)

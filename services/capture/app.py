@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, INTERACTION_TURNS
+from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, INTERACTION_TURNS, SESSION_CONTROL
 from services.capture.auth import Doorkeeper
 from services.capture.server import listen, make_server
 from services.capture.settings import CaptureSettings
@@ -45,11 +45,15 @@ async def run(
     listener = listen(settings.capture_host, settings.capture_port)
     async with readiness(settings) as health:
         partitions = await retrying(lambda: log.partitions(CAPTURE_FRAMES.name), clock=clock, backoff=Backoff())
-        capture = Capture(settings, clock, partitions=partitions)
+        capture = Capture(settings, log, clock, partitions=partitions)
         loop = ConsumeLoop(
             log,
             capture,
-            LoopSettings(service=f"capture-{settings.instance_id}", topics=(INTERACTION_TURNS, BACKGROUND_RESULTS)),
+            LoopSettings(
+                service=f"capture-{settings.instance_id}",
+                topics=(INTERACTION_TURNS, BACKGROUND_RESULTS, SESSION_CONTROL),
+                poll_timeout_ms=100,
+            ),
             clock=clock,
             metrics=PrometheusLoopMetrics("capture"),
             assignment=capture.assignment(),
@@ -70,4 +74,12 @@ async def run(
         logger.info("capture_listening", url=url, partitions=sorted(capture.shares))
         if on_listening is not None:
             on_listening(url)
-        await follow(loop, ended, health, capture.ticker.run(ended), server.serve([listener]), end_gracefully())
+        await follow(
+            loop,
+            ended,
+            health,
+            capture.ticker.run(ended),
+            capture.custody.run(ended),
+            server.serve([listener]),
+            end_gracefully(),
+        )

@@ -39,21 +39,37 @@ class Framer:
     """
 
     def __init__(
-        self, session_id: str, start_ms: int, rate_hz: int, config: SessionConfig, *, realtime: bool = True
+        self,
+        session_id: str,
+        start_ms: int,
+        rate_hz: int,
+        config: SessionConfig,
+        *,
+        realtime: bool = True,
+        next_tick: int = 0,
+        epoch: int = 0,
     ) -> None:
-        """Raises ``AudioError`` for a rate outside 8 to 48 kHz."""
+        """``next_tick`` and ``epoch`` of a session that another process began are not 0.
+
+        Raises:
+            AudioError: a rate outside 8 to 48 kHz.
+            Refused: the configuration is out of bounds.
+        """
         check_config(config)
         self.session_id = session_id
         self.start_ms = start_ms
         self.config = config
-        self.next_tick = 0
+        self.next_tick = next_tick
+        self.epoch = epoch
         self.realtime = realtime
         self.counts: Counter[str] = Counter()
         self._audio = JitterBuffer()
         self._resampler = Resampler(rate_hz)
         self._images: list[Image] = []
         self._texts: deque[str] = deque()
-        self._events = [ClientEvent(name="session.started", data=_as_dict(config))]
+        self._events: list[ClientEvent] = []
+        if next_tick == 0:
+            self._events.append(ClientEvent(name="session.started", data=_as_dict(config)))
         self._draining = False
 
     def set_rate(self, rate_hz: int) -> None:
@@ -125,8 +141,12 @@ class Framer:
         if len(self._events) >= MAX_EVENTS_PER_FRAME:
             raise Refused("too_many_events", f"more than {MAX_EVENTS_PER_FRAME} events in one frame: send slower")
         self.config = config
-        self._events.append(ClientEvent(name="session.updated", data=_as_dict(config)))
+        self.announce_config()
         return config
+
+    def announce_config(self) -> None:
+        """The next frame says what the session's configuration is from there on."""
+        self._events.append(ClientEvent(name="session.updated", data=_as_dict(self.config)))
 
     def drain(self) -> None:
         """The client is done: nothing is held back any more."""
@@ -165,6 +185,7 @@ class Framer:
             events=self._events,
             gap_ms=-(-taken.gap_samples // _SAMPLES_PER_MS),
             final=final,
+            capture_epoch=self.epoch,
         )
         self.next_tick += 1
         self._images, self._events = [], []

@@ -9,6 +9,7 @@ from schemas import client
 from schemas.records import BackgroundResult, InteractionTurn
 from shared.ordering import TickOrder, Verdict
 
+MAX_AHEAD_TICKS = 16
 RING_TICKS = 75  # 15 s: a resume's grace and what may be under way
 
 
@@ -18,7 +19,7 @@ class Cut:
 
     frame_end_ms: float  # wall clock, epoch ms
     cut_at: float  # monotonic, s
-    gap_ms: int
+    gap_ms: int | None  # None: as its turn says
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,20 @@ class Played:
 class Playout:
     """One session's answers. Pure: records in, encoded client messages out.
 
-    A turn is ignored, and ``ignored`` names why, when its tick was played (*duplicate*), when a newer worker epoch
-    has been seen (*stale_epoch*), or when no frame was cut for it (*unknown_tick*). A turn ahead of a missing one waits
-    until five ticks have passed the missing one by; then ``missing`` counts it and play goes on.
+    A turn is ignored, and ``ignored`` names why, when its tick was played (*duplicate*), when a newer worker epoch has
+    been seen (*stale_epoch*), or when no frame was cut for it (*unknown_tick*). In a session that was taken over, the
+    process that had it before may have cut that frame: there a turn a little ahead waits until we have cut it, too.
+    A turn ahead of a missing one waits until five ticks have passed the missing one by; then ``missing`` counts it and
+    play goes on.
     """
 
-    __slots__ = ("_cuts", "_epoch", "_order", "_ring", "finished", "missing")
+    __slots__ = ("_ahead", "_cuts", "_epoch", "_order", "_ring", "_taken_over", "finished", "missing")
 
-    def __init__(self) -> None:
-        self._order: TickOrder[InteractionTurn] = TickOrder(0)
+    def __init__(self, next_tick: int = 0, *, taken_over: bool = False) -> None:
+        """``next_tick``: the first one to be played, of a session that another process began."""
+        self._taken_over = taken_over
+        self._ahead: dict[int, InteractionTurn] = {}
+        self._order: TickOrder[InteractionTurn] = TickOrder(next_tick)
         self._cuts: dict[int, Cut] = {}
         self._ring: deque[Played] = deque()
         self._epoch = 0
@@ -53,9 +59,11 @@ class Playout:
         """Ticks that were played or given up."""
         return self._order.next_tick
 
-    def expect(self, tick: int, cut: Cut) -> None:
-        """A frame was cut: its turn may come."""
+    def expect(self, tick: int, cut: Cut) -> list[Played]:
+        """A frame was cut: its turn may come. Gives what becomes playable by that, in rare cases."""
         self._cuts[tick] = cut
+        waiting = self._ahead.pop(tick, None)
+        return [] if waiting is None else self._accept(waiting)[1]
 
     def turn(self, record: InteractionTurn) -> tuple[str, list[Played]]:
         """Take a turn; gives ``(ignored, messages)``, of which one is empty unless the turn waits (then both are)."""
@@ -63,7 +71,13 @@ class Playout:
             return "stale_epoch", []
         self._epoch = record.epoch
         if record.tick >= self._order.next_tick and record.tick not in self._cuts:
-            return "unknown_tick", []
+            if not self._taken_over or record.tick > self._order.next_tick + MAX_AHEAD_TICKS:
+                return "unknown_tick", []
+            self._ahead.setdefault(record.tick, record)
+            return "", []
+        return self._accept(record)
+
+    def _accept(self, record: InteractionTurn) -> tuple[str, list[Played]]:
         pushed = self._order.push(record.tick, record, last=record.final)
         if pushed.verdict is Verdict.DUPLICATE:
             return "duplicate", []
@@ -111,7 +125,7 @@ def _message(turn: InteractionTurn, cut: Cut) -> client.Turn:
         frame_end_ms=cut.frame_end_ms,
         floor=turn.floor,
         user=turn.user,
-        gap_ms=cut.gap_ms,
+        gap_ms=turn.gap_ms if cut.gap_ms is None else cut.gap_ms,
         audio=turn.audio,
         text=turn.text,
         user_text=turn.user_text,

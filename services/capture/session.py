@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from enum import StrEnum
 
 from schemas import client
+from schemas.records import SessionHeld
 from schemas.ticks import FRAME_MS, INPUT_RATE_HZ, OUTPUT_RATE_HZ
 from services.capture.framing import Framer
 from services.capture.outbox import Outbox
@@ -25,6 +27,19 @@ _TEXTS = {
 }
 
 
+def hash_of(session_id: str, resume_token: str) -> bytes:
+    """What may be known of a resume token by everybody who reads the log. The token is random, the salt its session."""
+    return hashlib.sha256(f"{session_id}:{resume_token}".encode()).digest()
+
+
+class Fatal(Exception):
+    """A refusal after which the socket is closed; goes to the client as it is."""
+
+    def __init__(self, code: str, message: str, *, close_code: int = 1008, retry_after_ms: int = 0) -> None:
+        super().__init__(message)
+        self.code, self.close_code, self.retry_after_ms = code, close_code, retry_after_ms
+
+
 class State(StrEnum):
     LIVE = "live"  # a frame every tick
     ENDING = "ending"  # what has arrived is still cut into frames
@@ -35,11 +50,17 @@ class State(StrEnum):
 class Session:
     """State of one session. Methods are synchronous: whoever has it may use it until the next await."""
 
-    def __init__(self, framer: Framer, resume_token: str) -> None:
+    def __init__(
+        self, framer: Framer, resume_hash: bytes, resume_token: str = "", *, playout: Playout | None = None
+    ) -> None:
+        """``resume_token`` is empty where only its hash is known: a session that was taken over to be ended."""
         self.id = framer.session_id
         self.framer = framer
-        self.playout = Playout()
+        self.playout = playout or Playout()
+        self.resume_hash = resume_hash
         self.resume_token = resume_token
+        self.phase_ms = 0  # frames are cut so long after their nominal end
+        self.hold_at = 0.0  # monotonic s: when the log is told next that this process holds the session
         self.state = State.LIVE
         self.reason = ""
         self.frame_began = 0.0  # monotonic s
@@ -50,6 +71,21 @@ class Session:
         self.refusals = 0
         self.counts: Counter[str] = Counter()
         self._noticed: dict[str, float] = {}
+
+    def control(self, capture_id: str) -> SessionHeld:
+        """What the log is told of a session that this process holds."""
+        framer = self.framer
+        return SessionHeld(
+            session_id=self.id,
+            timestamp_ms=framer.next_timestamp_ms,
+            tick=framer.next_tick,
+            capture_id=capture_id,
+            capture_epoch=framer.epoch,
+            phase_ms=self.phase_ms,
+            config=framer.config,
+            pace="realtime" if framer.realtime else "file",
+            resume_hash=self.resume_hash,
+        )
 
     # --- the client's socket comes and goes
 
@@ -85,6 +121,7 @@ class Session:
             output_rate_hz=OUTPUT_RATE_HZ,
             resumed=resumed,
             resume_token=self.resume_token,
+            next_tick=self.framer.next_tick,
         )
 
     # --- the end

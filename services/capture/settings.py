@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -26,8 +26,14 @@ class CaptureSettings(ServiceSettings):
     """Origins of web pages, besides the server's own, that may open a stream; separated by commas."""
     capture_resume_grace_s: float = Field(default=10.0, ge=0, le=12)
     capture_hello_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    capture_drain_timeout_s: float = Field(default=5.0, ge=0, le=60)
-    """How long the turns of a session's last frames are waited for."""
+    capture_hold_interval_s: float = Field(default=10.0, gt=0, le=60)
+    """How often the log is told that a session is held. One that nobody holds for three times as long is ended."""
+    capture_drain_timeout_s: float = Field(default=10.0, ge=0, le=60)
+    """How long the turns of a session's last frames are waited for: longer than a worker's fail-over takes."""
+    capture_stop: Literal["end", "hand_over"] = "end"
+    """What becomes of the sessions when the process is told to stop: they end, or are left for another process."""
+    capture_stop_timeout_s: float = Field(default=1.0, ge=0, le=60)
+    """How long a process that stops waits for the last turns; who would answer is often stopping as well."""
     turn_budget_ms: int = Field(default=200, ge=1)
     """A turn that comes later than this after its frame's end is a missed deadline."""
 

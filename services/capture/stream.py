@@ -11,9 +11,9 @@ from schemas import client
 from services.capture.auth import Doorkeeper
 from services.capture.framing import Refused
 from services.capture.outbox import Closing, Outbox
-from services.capture.session import Session
+from services.capture.session import Fatal, Session
 from services.capture.settings import CaptureSettings
-from services.capture.worker import Capture, Fatal
+from services.capture.worker import Capture
 from shared import metrics
 from shared.clock import Clock
 from shared.logging import get_logger
@@ -130,7 +130,7 @@ class StreamEndpoint:
             metrics.SESSIONS_REFUSED.labels("bad_token").inc()
             raise Fatal("bad_token", "the token is missing, wrong or expired")
         if hello.session_id:
-            return self._capture.resume(hello, outbox)
+            return await self._capture.resume(hello, outbox)
         if not self._health.ready:
             reason = f"not ready: {self._health.reason}"
             raise Fatal("not_ready", reason, close_code=1013, retry_after_ms=2000)

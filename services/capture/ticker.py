@@ -32,7 +32,13 @@ class Ticker(Generic[T]):
 
     def add(self, member: T) -> float:
         """Start ticking; the first tick is due a whole frame from now or up to one slot later. Gives its time."""
-        first = math.ceil(self._clock.monotonic() / _SLOT_S + 1e-6) + SLOTS
+        return self._add(member, math.ceil(self._clock.monotonic() / _SLOT_S + 1e-6) + SLOTS)
+
+    def add_at(self, member: T, due: float) -> float:
+        """Start ticking at ``due`` (monotonic s, not past) or up to one slot later. Gives the first tick's time."""
+        return self._add(member, math.ceil(due / _SLOT_S - 1e-6))
+
+    def _add(self, member: T, first: int) -> float:
         self._slots[first % SLOTS][member] = first
         self._some.set()
         return first * _SLOT_S

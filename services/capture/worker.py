@@ -20,33 +20,25 @@ from schemas.records import (
     TurnsClaimed,
 )
 from schemas.ticks import FRAME_MS, floor_to_frame
-from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, INTERACTION_TURNS, SESSION_CONTROL
+from schemas.topics import CAPTURE_FRAMES, SESSION_CONTROL
+from services.capture.custody import Custody
 from services.capture.framing import Framer, Refused
 from services.capture.outbox import Outbox
 from services.capture.playout import Cut
-from services.capture.session import MAX_REFUSALS, MAX_UNANSWERED_TICKS, Session, State
+from services.capture.session import MAX_REFUSALS, MAX_UNANSWERED_TICKS, Fatal, Session, State, hash_of
 from services.capture.settings import CaptureSettings
 from services.capture.ticker import Ticker
 from shared import metrics
 from shared.audio import AudioError
 from shared.clock import Clock
 from shared.fencing import TurnFence
-from shared.log.api import Consumer, TopicPartition
+from shared.log.api import Consumer, Log, TopicPartition
 from shared.log.loop import ConsumeLoop, Incoming, InvalidRecord, Outgoing
 from shared.logging import get_logger
 
 logger = get_logger(__name__)
 _JUMP_MS = 200.0
 _NO_ANSWERS_AFTER_S = 30.0
-_STOP_WITHIN_S = 1.0  # the services that would answer are often told to stop at the same time
-
-
-class Fatal(Exception):
-    """A refusal after which the socket is closed; goes to the client as it is."""
-
-    def __init__(self, code: str, message: str, *, close_code: int = 1008, retry_after_ms: int = 0) -> None:
-        super().__init__(message)
-        self.code, self.close_code, self.retry_after_ms = code, close_code, retry_after_ms
 
 
 def share_of(partitions: int, share: int, instance_id: str) -> frozenset[int]:
@@ -63,7 +55,7 @@ class Capture:
     Session ids are minted to hash into ``shares``, the only partitions whose turns and results this process reads.
     """
 
-    def __init__(self, settings: CaptureSettings, clock: Clock, *, partitions: int) -> None:
+    def __init__(self, settings: CaptureSettings, log: Log, clock: Clock, *, partitions: int) -> None:
         self._settings = settings
         self._clock = clock
         self._partitions = partitions
@@ -72,6 +64,7 @@ class Capture:
         self._loop: ConsumeLoop | None = None
         self._fence = TurnFence()
         self.ticker: Ticker[Session] = Ticker(clock, self._on_tick)
+        self.custody = Custody(self, settings, log, clock, shares=self.shares, partitions=partitions)
         self._wall_origin_ms = clock.wall_ms() - clock.monotonic() * 1000
         self._stopping = False
 
@@ -80,8 +73,8 @@ class Capture:
         self._loop = loop
 
     def assignment(self) -> dict[TopicPartition, int | None]:
-        """What to read, from the end: older turns belong to sessions that nobody here knows."""
-        return {TopicPartition(t.name, p): None for t in (INTERACTION_TURNS, BACKGROUND_RESULTS) for p in self.shares}
+        """What to read: turns and results from the end on, older ones belong to sessions that nobody here knows."""
+        return dict.fromkeys(self.custody.followed())
 
     @property
     def session_count(self) -> int:
@@ -115,34 +108,43 @@ class Capture:
             raise Fatal("bad_rate", str(error)) from None
         except Refused as error:
             raise Fatal(error.code, str(error)) from None
-        session = Session(framer, secrets.token_urlsafe(24))
+        resume_token = secrets.token_urlsafe(24)
+        session = Session(framer, hash_of(framer.session_id, resume_token), resume_token)
         self._sessions[session.id] = session
         session.attach(outbox)
         session.send(session.welcome(resumed=False))
         now = self._clock.monotonic()
         first = self.ticker.add(session)
         session.frame_began = first - FRAME_MS / 1000
+        session.hold_at = now + self._settings.capture_hold_interval_s
+        session.phase_ms = max(0, round(wall_ms + (first - now) * 1000 - framer.start_ms) - FRAME_MS)
         metrics.SESSIONS_OPEN.set(len(self._sessions))
         started = SessionStarted(
             session_id=session.id,
             timestamp_ms=framer.start_ms,
             capture_id=self._settings.instance_id,
-            phase_ms=max(0, round(wall_ms + (first - now) * 1000 - framer.start_ms) - FRAME_MS),
+            phase_ms=session.phase_ms,
             config=hello.config,
+            pace=hello.pace,
+            resume_hash=session.resume_hash,
         )
         await self._emit(Outgoing(SESSION_CONTROL, started))
         return session
 
-    def resume(self, hello: client.Hello, outbox: Outbox) -> Session:
+    async def resume(self, hello: client.Hello, outbox: Outbox) -> Session:
         """Play a session to another socket: first what its client missed, then live.
 
+        A session of another process, or of one that died, is taken over.
+
         Raises:
-            Fatal: no such session (any more), or the wrong secret; which of them is not told.
+            Fatal: no such session (any more), or the wrong secret; which of them is not told. Or not just now.
         """
-        session = self._sessions.get(hello.session_id)
-        if session is None or not hmac.compare_digest(session.resume_token.encode(), hello.resume_token.encode()):
+        resume_hash = hash_of(hello.session_id, hello.resume_token)
+        session = self._sessions.get(hello.session_id) or await self._adopt(hello.session_id, resume_hash)
+        if session is None or not hmac.compare_digest(session.resume_hash, resume_hash):
             metrics.SESSIONS_REFUSED.labels("unknown_session").inc()
             raise Fatal("unknown_session", "there is no such session to resume, or its resume_token is another")
+        session.resume_token = hello.resume_token
         try:
             session.framer.set_rate(hello.rate_hz)
         except AudioError as error:
@@ -154,22 +156,85 @@ class Capture:
             session.counts["turns_missing"] += gone
         for played in missed:
             session.send_raw(played.message)
+        if session.playout.finished:
+            self._close(session)
         return session
+
+    async def _adopt(self, session_id: str, resume_hash: bytes) -> Session | None:
+        """Another process's session, now ours. Raises ``Fatal`` where coming back later may help."""
+        known = await self.custody.find(session_id, resume_hash)
+        if known is None:
+            return None
+        if self._stopping:
+            raise Fatal("stopping", "this server is stopping", close_code=1012, retry_after_ms=1000)
+        if len(self._sessions) >= self._settings.capture_max_sessions:
+            metrics.SESSIONS_REFUSED.labels("at_capacity").inc()
+            raise Fatal("at_capacity", "all sessions are taken", close_code=1013, retry_after_ms=5000)
+        session = await self.custody.adopt(known)
+        return None if session is None or session.state is State.CLOSED or session.reason == "client_gone" else session
+
+    def session(self, session_id: str) -> Session | None:
+        """A session of this process."""
+        return self._sessions.get(session_id)
+
+    def partitions_in_use(self) -> set[int]:
+        """Where the sessions of this process live."""
+        return {partition_of(session_id, self._partitions) for session_id in self._sessions}
+
+    def admit(self, session: Session) -> None:
+        """A session that was taken over is ours from now on; its ticks begin with ``tick_from``."""
+        self._sessions[session.id] = session
+        metrics.SESSIONS_OPEN.set(len(self._sessions))
+
+    async def tick_from(self, session: Session, overdue: int, due: float) -> None:
+        """Cut what nobody cut in time, then a frame every tick, the first at ``due``."""
+        for missed in range(overdue, 0, -1):
+            if session.state is State.LIVE:
+                await self._on_tick(session, due - missed * FRAME_MS / 1000, behind=True)
+        if session.state is not State.CLOSED:
+            first = self.ticker.add_at(session, due)
+            session.frame_began = first - FRAME_MS / 1000
+
+    def lose(self, session_id: str) -> None:
+        """Another process has taken this session over."""
+        session = self._sessions.pop(session_id)
+        session.state = State.CLOSED
+        self.ticker.remove(session)
+        metrics.SESSIONS_OPEN.set(len(self._sessions))
+        metrics.SESSIONS_LOST.inc()
+        logger.info("session_lost", session=session_id, epoch=session.framer.epoch)
+        if session.outbox is not None:
+            error = client.Error(code="replaced", message="the session was resumed at another server")
+            session.outbox.close(1008, "replaced", error)
 
     def detach(self, session: Session, outbox: Outbox) -> None:
         """A socket is gone: its session goes on with gap frames and waits for it a while."""
         session.detach(outbox, self._clock.monotonic())
 
     async def shut_down(self) -> None:
-        """End all sessions: each gets its last frame and its remaining turns, as far as they come in time."""
+        """End all sessions: each gets its last frame and its remaining turns, as far as they come in time.
+
+        Or leave them (``capture_stop``): their clients are told to come back, to whatever process is there then.
+        """
         self._stopping = True
-        deadline = self._clock.monotonic() + min(_STOP_WITHIN_S, self._settings.capture_drain_timeout_s)
+        if self._settings.capture_stop == "hand_over":
+            self._hand_over()
+        deadline = self._clock.monotonic() + self._settings.capture_stop_timeout_s
         for session in self._sessions.values():
             session.end("server_stopping")
         while self._sessions and self._clock.monotonic() < deadline:
             await self._clock.sleep(0.02)
         for session in list(self._sessions.values()):
             self._close(session)
+
+    def _hand_over(self) -> None:
+        for session in list(self._sessions.values()):
+            if session.state is State.LIVE:
+                del self._sessions[session.id]
+                session.state = State.CLOSED
+                self.ticker.remove(session)
+                if session.outbox is not None:
+                    session.outbox.close(1012, "server_stopping")
 
     # --- what clients send
 
@@ -236,6 +301,9 @@ class Capture:
             session.end("client_gone")
         if session.ticks_unanswered > MAX_UNANSWERED_TICKS:
             session.end("no_answers")
+        if session.state is State.LIVE and now >= session.hold_at:
+            session.hold_at = now + self._settings.capture_hold_interval_s
+            await self._emit(Outgoing(SESSION_CONTROL, session.control(self._settings.instance_id)))
         if session.state in (State.LIVE, State.ENDING):
             # A file's frames are cut as its audio comes; the ticker only ends a session that nobody else will.
             if session.framer.realtime:
@@ -268,7 +336,8 @@ class Capture:
         final = session.next_is_final
         frame = session.framer.cut(final=final, behind=behind)
         frame_end_ms = self._clock.wall_ms() - (now - due) * 1000
-        session.playout.expect(frame.tick, Cut(frame_end_ms, due, frame.gap_ms))
+        for played in session.playout.expect(frame.tick, Cut(frame_end_ms, due, frame.gap_ms)):
+            session.send_raw(played.message)
         session.last_cut_at = now
         if final:
             session.state = State.PLAYING_OUT
@@ -285,13 +354,25 @@ class Capture:
                 timestamp_ms=session.framer.next_timestamp_ms,
                 ticks=session.framer.next_tick,
                 reason=session.reason,
+                capture_epoch=session.framer.epoch,
             )
             await self._emit(Outgoing(SESSION_CONTROL, ended))
 
+    async def emit(self, outgoing: Outgoing) -> None:
+        """Send a record. Raises ``LogUnavailable``."""
+        await self._emit(outgoing)
+
+    async def follow(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read exactly these partitions from now on."""
+        await self._bound().follow(partitions)
+
     async def _emit(self, outgoing: Outgoing) -> None:
+        await self._bound().emit([outgoing])
+
+    def _bound(self) -> ConsumeLoop:
         if self._loop is None:
             raise RuntimeError("capture is not bound to a consume loop")
-        await self._loop.emit([outgoing])
+        return self._loop
 
     def _watch_wall_clock(self, now: float) -> None:
         origin_ms = self._clock.wall_ms() - now * 1000
@@ -335,8 +416,12 @@ class Capture:
             if isinstance(record, InteractionTurn) and not self._fence.admits(incoming.record.partition, record):
                 metrics.TURNS_IGNORED.labels("stale_epoch").inc()
                 continue
+            if incoming.topic is SESSION_CONTROL:
+                self.custody.heard(incoming, now)
+                continue
             session = self._sessions.get(record.session_id)
             if session is None:
+                self.custody.came_early(record)
                 continue
             if isinstance(record, InteractionTurn):
                 self._play(session, record, now)
@@ -347,6 +432,7 @@ class Capture:
     async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
         for partition in partitions:  # the end is where it is now, before any session begins
             await consumer.position(partition)
+        await self.custody.assigned(partitions, consumer)
 
     async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Explicit assignment: nothing is taken away while the process lives."""

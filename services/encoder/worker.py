@@ -24,6 +24,7 @@ from schemas.topics import CAPTURE_FRAMES, ENCODER_FRAMES
 from services.encoder import dmel, video
 from shared import metrics
 from shared.clock import Clock
+from shared.fencing import Fence
 from shared.log.api import Consumer, Log, TopicPartition
 from shared.log.loop import Incoming, InvalidRecord, Outgoing
 from shared.log.reading import read_since
@@ -54,6 +55,7 @@ class Stream:
     picture: video.Picture | None = None
     picture_tick: int = -1
     last_seen: float = 0.0
+    fence: Fence = field(default_factory=Fence)
 
 
 @dataclass(slots=True)
@@ -116,7 +118,13 @@ class EncoderWorker:
 
     def _receive(self, item: Incoming, queues: dict[str, deque[Work]], refused: list[Outgoing | InvalidRecord]) -> None:
         frame: r.CaptureFrame = item.value
-        stream = self._streams[frame.session_id]
+        stream = self._streams.get(frame.session_id)
+        if stream is None:  # its last frame was in this batch already
+            metrics.DUPLICATES_IGNORED.labels("encoder").inc()
+            return
+        if not stream.fence.admits(frame.capture_epoch):
+            metrics.FRAMES_FENCED.inc()
+            return
         if len(frame.audio) != FRAME_BYTES:
             # Its place in the session is known, so the tick goes on as a gap and nothing after it has to wait.
             refused.append(InvalidRecord(item, f"{len(frame.audio)} bytes of audio, a frame has {FRAME_BYTES}"))
@@ -230,6 +238,7 @@ class EncoderWorker:
             back = item.value.timestamp_ms - LOOK_BACK_TICKS * FRAME_MS
             since[source] = max(0, min(since.get(source, back), back))
         offsets = {item.value.session_id: item.record.offset for item in unknown}
+        fences = {session_id: self._streams[session_id].fence for session_id in offsets}
         past: dict[str, dict[int, r.CaptureFrame]] = {session_id: {} for session_id in offsets}
         async for chunk in read_since(self._log, since, client_id=self._client_id):
             for record in chunk:
@@ -237,17 +246,20 @@ class EncoderWorker:
                     frame = codec.decode(CAPTURE_FRAMES, record.value)
                 except codec.UndecodableRecord:
                     continue
-                if record.offset < offsets.get(frame.session_id, 0):
+                if record.offset >= offsets.get(frame.session_id, 0):
+                    continue
+                if fences[frame.session_id].admits(frame.capture_epoch):
                     past[frame.session_id].setdefault(frame.tick, frame)
         for item in unknown:
             self._run_again(item, past[item.value.session_id])
 
     def _run_again(self, item: Incoming, past: dict[int, r.CaptureFrame]) -> None:
         """Go on after the newest tick before this one that lies in the log; one in between may still come."""
-        newest = max((tick for tick in past if tick < item.value.tick), default=None)
+        stream = self._streams[item.value.session_id]
+        fenced = item.value.capture_epoch < stream.fence.epoch  # then its tick tells nothing
+        newest = max((tick for tick in past if fenced or tick < item.value.tick), default=None)
         if newest is None:
             return
-        stream = self._streams[item.value.session_id]
         stream.order = TickOrder(newest + 1, window=REORDER_TICKS)
         for tick in range(max(0, newest - LOOK_BACK_TICKS + 1), newest + 1):
             if tick in past:

@@ -23,6 +23,7 @@ from shared.fencing import TurnFence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since, read_span
 
+_CONFIGURING = (r.SessionStarted, r.SessionHeld, r.SessionUpdated)
 TRANSCRIPT_MS = 300_000  # how far back turns are folded in for the transcript and for unsettled tasks
 
 
@@ -181,7 +182,7 @@ async def _configs(log: Log, unknown: Sequence[Unknown], client_id: str) -> dict
     configs: dict[str, r.SessionConfig] = {}
     async for chunk in read_since(log, since, client_id=client_id):
         for _, control in _decoded(chunk):
-            if isinstance(control, r.SessionStarted | r.SessionUpdated) and control.session_id in wanted:
+            if isinstance(control, _CONFIGURING) and control.session_id in wanted:
                 configs[control.session_id] = control.config
     return configs
 

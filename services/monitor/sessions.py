@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.records import SessionStarted
+from schemas.records import SessionHeld, SessionStarted
 from schemas.topics import SESSION_CONTROL
 from services.monitor.intake import BACKLOG_MS, Intake
 from shared.clock import Clock
@@ -26,7 +26,7 @@ class Sessions:
     async def handle(self, batch: Sequence[Incoming]) -> list[Outgoing | InvalidRecord]:
         for incoming in batch:
             record = incoming.value
-            if isinstance(record, SessionStarted):
+            if isinstance(record, SessionStarted | SessionHeld):  # of a long session only the latter may be left
                 self._intake.aggregation.started(record.session_id, record.phase_ms)
             if record.timestamp_ms + BACKLOG_MS >= self._intake.live_from_ms:  # not all history again
                 MONITOR_SESSIONS.labels(type(record).__name__).inc()

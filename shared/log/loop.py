@@ -13,7 +13,7 @@ that error and without a commit: the process should die and be restarted.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -22,7 +22,16 @@ from schemas.codec import UndecodableRecord, decode
 from schemas.records import DeadLetter
 from schemas.topics import DEAD_LETTERS, MAX_RECORD_BYTES, Topic
 from shared.clock import Clock
-from shared.log.api import CommitRejected, Consumer, Log, LogRecord, Producer, RecordTooLarge, TopicPartition
+from shared.log.api import (
+    CommitRejected,
+    Consumer,
+    Log,
+    LogRecord,
+    LogUnavailable,
+    Producer,
+    RecordTooLarge,
+    TopicPartition,
+)
 from shared.log.loop_metrics import LoopMetrics, NoLoopMetrics
 from shared.log.offsets import OffsetTracker
 from shared.log.retry import Backoff, retrying
@@ -109,6 +118,7 @@ class ConsumeLoop:
         self._consumer: Consumer | None = None
         self._sender: Sender | None = None
         self._polling: asyncio.Task[None] | None = None
+        self._changes: deque[tuple[frozenset[TopicPartition], asyncio.Future[None]]] = deque()
         self._stopping = False
         self.started = asyncio.Event()
         """Set once consumer and producer are connected."""
@@ -160,6 +170,9 @@ class ConsumeLoop:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for _, changed in self._changes:
+                if not changed.done():
+                    changed.set_exception(LogUnavailable("the consume loop has ended"))
 
     async def _connect(self) -> Consumer:
         settings = self._settings
@@ -177,10 +190,38 @@ class ConsumeLoop:
         consumer = self._connected()
         return await self._retrying(lambda: consumer.position(tp))
 
+    async def follow(self, partitions: Iterable[TopicPartition]) -> None:
+        """Follow exactly these partitions from now on (loops without a group only), new ones from their end.
+
+        Returns when the new ones' end is fixed: what is appended from then on will be handled. Takes up to the poll
+        timeout. Not from inside the handler, for which the loop would wait in vain.
+        """
+        if self._assignment is None:
+            raise ValueError("a group's member does not choose its partitions")
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changes.append((frozenset(partitions), changed))
+        await changed
+
+    async def _change(self) -> None:
+        wanted, changed = self._changes[0]
+        consumer, followed = self._connected(), frozenset(self._trackers)
+        if wanted != followed:
+            await self._revoked(followed - wanted)
+            consumer.assign(dict.fromkeys(wanted))
+            for tp in wanted - followed:
+                await self._position(tp)
+            if wanted - followed:
+                await self._assigned(wanted - followed)
+        self._changes.popleft()
+        if not changed.done():
+            changed.set_result(None)
+
     # --- receive, decode, handle, send
 
     async def _consume(self) -> None:
         while not self._stopping:
+            while self._changes:
+                await self._change()
             received = await self._receive()
             if received:
                 # Without a wait since the read, so no partition can have changed hands in between.

@@ -15,7 +15,7 @@ from schemas.partitioning import partition_of
 from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, INTERACTION_TURNS, SESSION_CONTROL, TOPICS
 from services.capture.app import run
 from services.capture.settings import CaptureSettings
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.log.api import TopicPartition
 from shared.log.memory import MemoryLog
 
@@ -117,40 +117,73 @@ def turn_for(frame: r.CaptureFrame, **changes: Any) -> r.InteractionTurn:
 class Running:
     """A capture and its topics."""
 
-    def __init__(self, url: str, topics: Topics, stop: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, url: str, topics: Topics, stop: Callable[[], Awaitable[None]], crash: Callable[[], Awaitable[None]]
+    ) -> None:
         self.url = url
         self.topics = topics
         self.stop = stop
+        self.crash = crash
 
 
 @contextlib.asynccontextmanager
-async def running_capture(clock: Any = None, **settings: Any) -> AsyncIterator[Running]:
-    """Capture with these settings on a free port, ready for sessions, until the end of the block."""
+async def answered_topics() -> AsyncIterator[Topics]:
+    """Topics in memory whose frames are given turns."""
     log = MemoryLog()
     await log.create_topics(PARTITIONS)
     topics = Topics(log)
+    answering = asyncio.create_task(topics.answer())
+    try:
+        yield topics
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def running_capture(
+    clock: Any = None, *, topics: Topics | None = None, **settings: Any
+) -> AsyncIterator[Running]:
+    """Capture with these settings on a free port, ready for sessions, until the end of the block.
+
+    Several share a log when they are given the same ``topics``.
+    """
+    async with contextlib.AsyncExitStack() as cleanup:
+        if topics is None:
+            topics = await cleanup.enter_async_context(answered_topics())
+        yield await cleanup.enter_async_context(_serving(topics, clock or SystemClock(), settings))
+
+
+@contextlib.asynccontextmanager
+async def _serving(topics: Topics, clock: Clock, settings: dict[str, Any]) -> AsyncIterator[Running]:
     stop = asyncio.Event()
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     chosen = {"capture_port": 0, "topic_partitions": PARTITIONS, "instance_id": "test"} | settings
     serving = asyncio.create_task(
-        run(CaptureSettings(**chosen), log, clock or SystemClock(), stop, on_listening=url.set_result)
+        run(CaptureSettings(**chosen), topics.log, clock, stop, on_listening=url.set_result)
     )
-    answering = asyncio.create_task(topics.answer())
+    crashed = False
 
     async def end() -> None:
         stop.set()
-        await asyncio.wait_for(asyncio.shield(serving), 10)
+        if not crashed:
+            await asyncio.wait_for(asyncio.shield(serving), 10)
+
+    async def crash() -> None:
+        nonlocal crashed
+        crashed = True
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
     try:
         await asyncio.wait([url, serving], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
-        yield Running(url.result(), topics, end)
+        yield Running(url.result(), topics, end, crash)
         await end()
     finally:
-        for task in (serving, answering):
-            task.cancel()
-        await asyncio.gather(serving, answering, return_exceptions=True)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 @pytest.fixture

@@ -125,3 +125,38 @@ async def test_a_missing_tick_is_encoded_as_silence_after_a_short_wait() -> None
     assert [f.tick for f in encoded] == list(range(10))
     assert [f.gap_ms for f in encoded] == [0, 0, 0, 0, 200, 0, 0, 0, 0, 0]
     assert encoded[4].timestamp_ms == START_MS + 800
+
+
+async def test_frames_of_a_capture_that_lost_the_session_are_fenced() -> None:
+    """A paused capture comes back: what it cuts then is of an older epoch, whatever its ticks."""
+    ours = [capture_frame("s", k, seed=1, capture_epoch=1, final=k == 11) for k in range(4, 12)]
+    theirs = [capture_frame("s", k, seed=2, final=k == 9) for k in range(5, 10)]
+    frames = [*(capture_frame("s", k) for k in range(4)), *ours[:3], *theirs[:3], *ours[3:], *theirs[3:]]
+    async with memory_rig() as rig:
+        await rig.encoder()
+        await publish(rig.log, CAPTURE_FRAMES, frames)
+        encoded = await read_all(rig.log, ENCODER_FRAMES, 12)
+        await publish(rig.log, CAPTURE_FRAMES, [capture_frame("t", 0)])  # what came after the end is behind us then
+        encoded = await read_all(rig.log, ENCODER_FRAMES, 13, done=lambda got: any(f.session_id == "t" for f in got))
+    own = [f for f in encoded if f.session_id == "s"]
+    assert [(f.tick, f.final) for f in own] == [(k, k == 11) for k in range(12)]
+    used = {frames[f.input_offset].capture_epoch for f in own[4:]}
+    assert used == {1}
+
+
+@pytest.mark.parametrize("first", [0, 2])
+async def test_a_restarted_encoder_knows_which_capture_holds_a_session(first: int) -> None:
+    """The first record that it is given may be one of the process that lost the session."""
+    before = [capture_frame("s", k) for k in range(4)] + [capture_frame("s", k, capture_epoch=1) for k in range(4, 20)]
+    stale = [capture_frame("s", k, seed=2) for k in range(6, 6 + first)]
+    after = [capture_frame("s", k, capture_epoch=1, final=k == 24) for k in range(20, 25)]
+    async with memory_rig() as rig:
+        await rig.encoder("encoder-0")
+        await publish(rig.log, CAPTURE_FRAMES, before)
+        await read_all(rig.log, ENCODER_FRAMES, 20)
+        await rig.stop("encoder-0")
+        await publish(rig.log, CAPTURE_FRAMES, stale + after)
+        await rig.encoder("encoder-1")
+        encoded = await read_all(rig.log, ENCODER_FRAMES, 25, done=lambda got: got[-1].final)
+    assert [f.tick for f in encoded] == list(range(25)), "none twice, none missing"
+    assert all(f.gap_ms == 0 for f in encoded)

@@ -14,6 +14,16 @@ _CONFIG = r.SessionConfig(seed=7, instructions="be brief", voice="ada", video=Tr
 
 EXAMPLES: dict[str, r.Record] = {
     "SessionStarted": r.SessionStarted(**_AT, capture_id="capture-0", config=_CONFIG),
+    "SessionHeld": r.SessionHeld(
+        **_AT,
+        tick=1,
+        capture_id="capture-1",
+        capture_epoch=2,
+        phase_ms=40,
+        config=_CONFIG,
+        pace="file",
+        resume_hash=bytes(range(32)),
+    ),
     "SessionUpdated": r.SessionUpdated(**_AT, config=_CONFIG),
     "SessionEnded": r.SessionEnded(**_AT, ticks=12, reason="bye"),
     "CaptureFrame": r.CaptureFrame(
