@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from infra.eval.recording import Recording, TickLog, speaking_ticks
+from infra.eval.recording import AUDIBLE_DBFS, MERGE_GAP_MS, Recording, TickLog, speaking_ticks
 from schemas.ticks import FRAME_MS
 
-AUDIBLE_DBFS = -50.0
-MERGE_GAP_MS = 500.0
 _FRAME_S = 0.02
 _BREATH_MS = 100.0
 

@@ -21,7 +21,7 @@ from infra.eval import playout, recording
 from infra.eval.playout import Received
 from infra.eval.recording import Recording, ResultLog, TickLog
 from infra.eval.render import Rendered
-from infra.eval.scenario import RATE_HZ, Scenario
+from infra.eval.scenario import RATE_HZ, Scenario, fingerprint
 from schemas import client
 from schemas.records import SessionConfig
 from schemas.ticks import FRAME_MS, OUTPUT_RATE_HZ
@@ -145,6 +145,7 @@ def _keep(
         underruns=played.underruns,
         player_late_ms=round(heard.late_ms, 1),
         stamp=stamp,
+        script=fingerprint(scenario),
     )
     folder.mkdir(parents=True, exist_ok=True)
     lead = np.zeros(max(0, round(made.start_offset_ms * RATE_HZ / 1000)), np.int16)
