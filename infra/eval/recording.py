@@ -56,9 +56,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``model`` is the name in the report (``nano``, ``harness``, ``oracle``, …). ``start_offset_ms`` aligns the
     script: scenario time 0 lies that long after the begin of tick 0 as the player measured it (0: on the dot).
     ``heard`` is filled by the recogniser, None before. ``stamp`` names the scenario, code and weights that it was made
-    with, so that an interrupted run can go on; ``script`` is the fingerprint of the scenario alone. ``underruns`` counts
-    turns whose audio came after the former's had run out; ``player_late_ms`` is how late the player's own worst message
-    went out: where that is large the machine was too busy to measure.
+    with, so that an interrupted run can go on; ``script`` is the fingerprint of the scenario alone. ``underruns``
+    counts turns whose audio came after the former's had run out; ``player_late_ms`` is how late the player's own worst
+    message went out: where that is large the machine was too busy to measure.
     """
 
     v: int = RECORDING_VERSION
