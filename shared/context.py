@@ -127,12 +127,15 @@ class SharedContext:
         """Raises ``ContextUnavailable``."""
         await self.call("PING")
 
-    async def write(self, writes: Sequence[_Write]) -> None:
-        """Several values in one round trip, each on its own (no transaction). Raises ``ContextUnavailable``."""
+    async def write(self, writes: Sequence[_Write], *, missing_only: bool = False) -> None:
+        """Several values in one round trip, each on its own (no transaction). Raises ``ContextUnavailable``.
+
+        ``missing_only`` leaves alone what is there.
+        """
         try:
             pipeline = self._redis.pipeline(transaction=False)
             for w in writes:
-                pipeline.set(w.key, w.value, px=w.ttl_ms)
+                pipeline.set(w.key, w.value, px=w.ttl_ms, nx=missing_only)
             await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
@@ -160,16 +163,25 @@ class WriteBehind:
 
     ``put`` only notes the value. Of several values for one key the newest counts; beyond ``capacity`` keys the oldest
     note is dropped and counted. ``run`` writes in batches; while Redis is gone it tries again every ``retry_s``.
+    ``missing_only`` is for who comes later than the families' own writers: it never replaces a value.
     """
 
     def __init__(
-        self, context: SharedContext, clock: Clock, *, capacity: int = 1024, batch: int = 64, retry_s: float = 1.0
+        self,
+        context: SharedContext,
+        clock: Clock,
+        *,
+        capacity: int = 1024,
+        batch: int = 64,
+        retry_s: float = 1.0,
+        missing_only: bool = False,
     ) -> None:
         self._context = context
         self._clock = clock
         self._capacity = capacity
         self._batch = batch
         self._retry_s = retry_s
+        self._missing_only = missing_only
         self._waiting: OrderedDict[str, _Write] = OrderedDict()
         self._noted = asyncio.Event()
 
@@ -210,7 +222,7 @@ class WriteBehind:
         while self._waiting:
             taken = [self._waiting.popitem(last=False)[1] for _ in range(min(self._batch, len(self._waiting)))]
             try:
-                await self._context.write(taken)
+                await self._context.write(taken, missing_only=self._missing_only)
             except ContextUnavailable as error:
                 _log.warning("context_unavailable", error=str(error), waiting=len(self._waiting) + len(taken))
                 self._put_back(taken)
@@ -230,12 +242,14 @@ class WriteBehind:
 
 _ANNOUNCE = """
 local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
+if owner and owner ~= ARGV[1] then return {0, ''} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
 redis.call('SADD', KEYS[3], ARGV[3])
 redis.call('PEXPIRE', KEYS[3], ARGV[5])
-return 1
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+return {owner and 2 or 1, run}
 """
 _WITHDRAW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -245,8 +259,15 @@ return 1
 """
 
 
+_TAKEN, _NEW, _RENEWED = 0, 1, 2
+
+
 class WorkerRegistry:
-    """Who is alive. A worker holds the lease on its instance name while it renews it; a lapsed one is not listed."""
+    """Who is alive. A worker holds the lease on its instance name while it renews it; a lapsed one is not listed.
+
+    The lease doubles as a canary: when it is gone although it was ours a moment ago, or another Redis process answers
+    than before, then Redis was emptied, restarted or unreachable, and whatever else we wrote may be gone as well.
+    """
 
     def __init__(
         self, context: SharedContext, clock: Clock, service: str, instance_id: str, *, ttl_ms: int = 5_000
@@ -257,6 +278,10 @@ class WorkerRegistry:
         self._instance_id = instance_id
         self._ttl_ms = ttl_ms
         self._owner = secrets.token_bytes(12)
+        self._run_id = b""
+        self._held = False
+        self.losses = 0
+        """How often what was written before may have been lost since the first announcement."""
 
     def _keys(self) -> tuple[str, str, str]:
         tag = f"worker:{{{self._service}}}"
@@ -270,7 +295,14 @@ class WorkerRegistry:
         """
         worker = _encoder.encode(Worker(service=self._service, instance_id=self._instance_id, info=dict(info)))
         arguments = (self._owner, worker, self._instance_id, self._ttl_ms, _DAY_MS)
-        return bool(await self._context.call("EVAL", _ANNOUNCE, 3, *self._keys(), *arguments))
+        state, run_id = await self._context.call("EVAL", _ANNOUNCE, 3, *self._keys(), *arguments)
+        if state == _TAKEN:
+            self._held = False
+            return False
+        if self._held and (state == _NEW or run_id != self._run_id):
+            self.losses += 1
+        self._held, self._run_id = True, run_id
+        return True
 
     async def withdraw(self) -> None:
         """Give the lease back, if it is still ours. Raises ``ContextUnavailable``."""
@@ -285,14 +317,27 @@ class WorkerRegistry:
         found = await self._context.call("MGET", *(f"{tag}:info:{name}" for name in names))
         return [msgspec.msgpack.decode(raw, type=Worker) for raw in found if raw is not None]
 
-    async def keep(self, info: Callable[[], Mapping[str, Any]], stop: asyncio.Event) -> None:
-        """Announce and renew three times a lease until ``stop``, then withdraw; goes on while Redis is gone."""
+    async def keep(
+        self,
+        info: Callable[[], Mapping[str, Any]],
+        stop: asyncio.Event,
+        *,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        """Announce and renew three times a lease until ``stop``, then withdraw; goes on while Redis is gone.
+
+        ``on_lost`` is called when Redis may have lost what was written to it: time to write it again.
+        """
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
+                losses = self.losses
                 try:
                     if not await self.announce(info()):
                         _log.warning("worker_name_taken", name=self._instance_id)
+                    elif self.losses > losses and on_lost is not None:
+                        _log.warning("context_lost", service=self._service, name=self._instance_id)
+                        on_lost()
                 except ContextUnavailable as error:
                     _log.warning("context_unavailable", error=str(error))
                 pause = asyncio.ensure_future(self._clock.sleep(self._ttl_ms / 3000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,38 @@ def draw(conversation: Conversation, recording: Recording, summary: Summary, pat
         axes = figure.add_axes((0.068, bottom, 0.917, (_ROW_IN - 0.3) / height))
         _draw_row(axes, row * ROW_TICKS, conversation, recording, tasks)
     _draw_head(figure, recording, summary, height)
+    figure.legend(handles=_legend(), loc="lower center", ncol=9, frameon=False, fontsize=9.5)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One of several conversations over the same input, under its name."""
+
+    name: str
+    conversation: Conversation
+
+
+def draw_lanes(lanes: Sequence[Lane], recording: Recording, title: str, note: str, path: Path) -> None:
+    """Write a picture (PNG) with the conversations one above the other, 20 s by 20 s, at most ten minutes."""
+    matplotlib.rcParams["font.family"] = "DejaVu Sans"
+    ticks = max((lane.conversation.last_tick + 1 for lane in lanes), default=0)
+    strips = min(MAX_ROWS, max(1, -(-ticks // ROW_TICKS)))
+    head_in, foot_in, gap_in = 0.85, 0.55, 0.35
+    strip_in = len(lanes) * _ROW_IN + gap_in
+    height = strips * strip_in + head_in + foot_in
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=100, facecolor="white")
+    tasks = [tasks_of(lane.conversation) for lane in lanes]
+    for strip in range(strips):
+        for number, lane in enumerate(lanes):
+            bottom_in = height - head_in - strip * strip_in - (number + 1) * _ROW_IN + 0.3
+            axes = figure.add_axes((0.068, bottom_in / height, 0.917, (_ROW_IN - 0.45) / height))
+            _draw_row(axes, strip * ROW_TICKS, lane.conversation, recording, tasks[number])
+            axes.text(0, 1.015, lane.name, transform=axes.transAxes, fontsize=10, fontweight="bold", color=_INK)
+    y = 1 - 0.36 / height
+    figure.text(0.012, y, title, fontsize=16, fontweight="bold", color=_INK)
+    figure.text(0.992, y, note, fontsize=10.5, color=_SOFT, ha="right")
     figure.legend(handles=_legend(), loc="lower center", ncol=9, frameon=False, fontsize=9.5)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

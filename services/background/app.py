@@ -11,7 +11,7 @@ from services.background.answer import Answerer, Limits
 from services.background.hearing import Hearing, HearingMissing
 from services.background.llm import ChatEndpoint
 from services.background.local_llm import LocalLlm
-from services.background.notes import Notebook
+from services.background.notes import MAX_SESSIONS, Notebook
 from services.background.settings import BackgroundSettings
 from services.background.worker import BackgroundWorker
 from shared.clock import Clock
@@ -35,13 +35,13 @@ async def run(settings: BackgroundSettings, log: Log, clock: Clock, stop: asynci
     async with readiness(settings) as health, _language_model(settings) as llm, _hearing(settings) as hearing:
         context = SharedContext(settings.redis_url)
         try:
-            notes = WriteBehind(context, clock)
+            notebook = Notebook(notes := WriteBehind(context, clock, capacity=4 * MAX_SESSIONS))
             limits = Limits(settings.background_max_words, settings.background_max_sentences)
             worker = BackgroundWorker(
                 log,
                 clock,
                 Answerer(log, clock, llm, hearing, limits, client_id=name),
-                Notebook(notes),
+                notebook,
                 concurrency=settings.background_concurrency,
                 queue=settings.background_queue,
                 client_id=name,
@@ -62,7 +62,9 @@ async def run(settings: BackgroundSettings, log: Log, clock: Clock, stop: asynci
             )
             worker.bind(loop)
             registry = WorkerRegistry(context, clock, "background", settings.instance_id)
-            announce = registry.keep(lambda: {"tasks": worker.running, "hearing": hearing is not None}, stop)
+            announce = registry.keep(
+                lambda: {"tasks": worker.running, "hearing": hearing is not None}, stop, on_lost=notebook.note_again
+            )
             try:
                 await follow(loop, stop, health, notes.run(stop), announce, _until_failed(worker, stop))
             finally:

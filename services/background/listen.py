@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import cast
 
 from schemas.codec import UndecodableRecord, decode
 from schemas.partitioning import partition_of
-from schemas.records import BackgroundTask, CaptureFrame, ResultKind
+from schemas.records import BackgroundCancel, BackgroundResult, BackgroundTask, CaptureFrame, ResultKind
 from schemas.ticks import FRAME_MS, INPUT_SAMPLES, SAMPLE_BYTES, TickKey
-from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES
+from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, CAPTURE_FRAMES
 from shared.fencing import Fence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since
@@ -100,3 +100,26 @@ async def read_past(log: Log, task: BackgroundTask, *, client_id: str) -> Past:
                 next_seq = max(next_seq, result.seq + 1)
                 ended = ended or result.kind in TERMINAL
     return Past(next_seq, ended)
+
+
+async def read_notes(
+    log: Log, session_id: str, since_ms: int, *, client_id: str
+) -> list[BackgroundTask | BackgroundResult]:
+    """A session's tasks and results since a moment, in an order in which a task stands before its results.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    count = await log.partitions(BACKGROUND_TASKS.name)
+    partition = partition_of(session_id, count)
+    found: list[BackgroundTask | BackgroundResult] = []
+    for topic in (BACKGROUND_TASKS, BACKGROUND_RESULTS):
+        async for chunk in read_since(log, {TopicPartition(topic.name, partition): since_ms}, client_id=client_id):
+            for record in chunk:
+                if _time_in_session(record, session_id) is None:
+                    continue
+                with suppress(UndecodableRecord):
+                    value = decode(topic, record.value)
+                    if not isinstance(value, BackgroundCancel):
+                        found.append(value)
+    return found

@@ -18,10 +18,10 @@ from schemas.records import BackgroundCancel, BackgroundResult, BackgroundTask, 
 from schemas.ticks import floor_to_frame
 from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS
 from services.background.answer import Answerer, Step
-from services.background.listen import TERMINAL, Past, read_past
+from services.background.listen import TERMINAL, Past, read_notes, read_past
 from services.background.notes import Notebook
 from shared.clock import Clock
-from shared.log.api import Consumer, Log, TopicPartition
+from shared.log.api import Consumer, Log, LogUnavailable, TopicPartition
 from shared.log.loop import Incoming, InvalidRecord, Outgoing
 from shared.log.retry import Backoff, retrying
 from shared.logging import get_logger
@@ -130,6 +130,7 @@ class BackgroundWorker:
                 case SessionEnded() as ended:
                     for task_id in [t for t, r in self._running.items() if r.task.session_id == ended.session_id]:
                         self._cancel(task_id, "the session has ended")
+                    self._notebook.session_ended(ended.session_id)
         return out
 
     def _take(self, incoming: Incoming, task: BackgroundTask) -> list[Outgoing | InvalidRecord]:
@@ -144,7 +145,10 @@ class BackgroundWorker:
             refusal = Step(ResultKind.ERROR, "the background is busy, please ask again later", {"code": "overloaded"})
             self._remember(task.task_id)
             TASKS_ENDED.labels("overloaded").inc()
-            return [Outgoing(BACKGROUND_RESULTS, self._result(task, 0, refusal), source=incoming)]
+            result = self._result(task, 0, refusal)
+            self._notebook.began(task)
+            self._notebook.ended(result)
+            return [Outgoing(BACKGROUND_RESULTS, result, source=incoming)]
         self._deferring.defer(incoming)
         running = Running(task, incoming, self._may_be_old(incoming, task), self._clock.monotonic())
         self._running[task.task_id] = running
@@ -173,7 +177,8 @@ class BackgroundWorker:
             self._forget(running, ended=await self._deferring.complete(running.source))
             return
         running.seq = past.next_seq
-        self._notebook.began(task, int(self._clock.wall_ms()))
+        await self._recall(running)
+        self._notebook.began(task)
         helpers = [asyncio.create_task(self._work(running)), asyncio.create_task(self._expire(running))]
         try:
             while True:
@@ -187,10 +192,26 @@ class BackgroundWorker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-        ended = await self._deferring.complete(running.source, [self._next(running, step)])
+        last = self._next(running, step)
+        ended = await self._deferring.complete(running.source, [last])
         if ended:
             self._count(running, step)
+            self._notebook.ended(last.value)
         self._forget(running, ended=ended)
+
+    async def _recall(self, running: Running) -> None:
+        """Before the first note on a session that somebody else has served: what the log says of its former tasks."""
+        task = running.task
+        entries = task.context.entries
+        since_ms = entries[0].timestamp_ms if entries else task.timestamp_ms
+        assigned_ms = self._fresh.get(running.source.record.partition, (0, float("inf")))[1]
+        if self._notebook.knows(task.session_id) or since_ms >= assigned_ms:
+            return
+        try:
+            for record in await read_notes(self._log, task.session_id, since_ms, client_id=self._client_id):
+                self._notebook.took(record)
+        except LogUnavailable as error:  # they are only notes
+            _log.warning("notes_not_recalled", session=task.session_id, error=str(error))
 
     async def _past(self, running: Running) -> Past:
         if not running.check_past:
@@ -245,7 +266,6 @@ class BackgroundWorker:
         seconds = self._clock.monotonic() - running.began
         TASKS_ENDED.labels(step.kind.value).inc()
         TASK_SECONDS.observe(seconds)
-        self._notebook.ended(running.task, step.kind, step.text, int(self._clock.wall_ms()))
         _log.info("task_ended", task=running.task.task_id, kind=step.kind.value, seconds=round(seconds, 3))
 
     def _forget(self, running: Running, *, ended: bool) -> None:

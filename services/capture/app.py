@@ -13,6 +13,7 @@ from services.capture.stream import StreamEndpoint
 from services.capture.web import create_app
 from services.capture.worker import Capture
 from shared.clock import Clock
+from shared.context import SharedContext, WorkerRegistry, WriteBehind
 from shared.log.api import Log
 from shared.log.loop import ConsumeLoop, LoopSettings
 from shared.log.loop_metrics import PrometheusLoopMetrics
@@ -45,7 +46,9 @@ async def run(
     listener = listen(settings.capture_host, settings.capture_port)
     async with readiness(settings) as health:
         partitions = await retrying(lambda: log.partitions(CAPTURE_FRAMES.name), clock=clock, backoff=Backoff())
-        capture = Capture(settings, log, clock, partitions=partitions)
+        context = SharedContext(settings.redis_url)
+        notes = WriteBehind(context, clock, capacity=2 * settings.capture_max_sessions)
+        capture = Capture(settings, log, clock, partitions=partitions, notes=notes)
         loop = ConsumeLoop(
             log,
             capture,
@@ -74,12 +77,10 @@ async def run(
         logger.info("capture_listening", url=url, partitions=sorted(capture.shares))
         if on_listening is not None:
             on_listening(url)
-        await follow(
-            loop,
-            ended,
-            health,
-            capture.ticker.run(ended),
-            capture.custody.run(ended),
-            server.serve([listener]),
-            end_gracefully(),
-        )
+        registry = WorkerRegistry(context, clock, "capture", settings.instance_id)
+        announce = registry.keep(lambda: {"sessions": capture.session_count}, ended, on_lost=capture.note_again)
+        serving = capture.ticker.run(ended), capture.custody.run(ended), server.serve([listener]), end_gracefully()
+        try:
+            await follow(loop, ended, health, *serving, notes.run(ended), announce)
+        finally:
+            await context.close()

@@ -31,6 +31,7 @@ from services.capture.ticker import Ticker
 from shared import metrics
 from shared.audio import AudioError
 from shared.clock import Clock
+from shared.context import CONFIG, WriteBehind
 from shared.fencing import TurnFence
 from shared.log.api import Consumer, Log, TopicPartition
 from shared.log.loop import ConsumeLoop, Incoming, InvalidRecord, Outgoing
@@ -55,8 +56,12 @@ class Capture:
     Session ids are minted to hash into ``shares``, the only partitions whose turns and results this process reads.
     """
 
-    def __init__(self, settings: CaptureSettings, log: Log, clock: Clock, *, partitions: int) -> None:
+    def __init__(
+        self, settings: CaptureSettings, log: Log, clock: Clock, *, partitions: int, notes: WriteBehind | None = None
+    ) -> None:
+        """``notes``: where configurations are noted for other processes; never waited for."""
         self._settings = settings
+        self._notes = notes
         self._clock = clock
         self._partitions = partitions
         self.shares = share_of(partitions, settings.capture_share, settings.instance_id)
@@ -128,6 +133,7 @@ class Capture:
             pace=hello.pace,
             resume_hash=session.resume_hash,
         )
+        self._note(session)
         await self._emit(Outgoing(SESSION_CONTROL, started))
         return session
 
@@ -287,7 +293,17 @@ class Capture:
         config = session.framer.update(event.data.get("config"))
         at = session.framer.next_timestamp_ms
         updated = SessionUpdated(session_id=session.id, timestamp_ms=at, config=config)
+        self._note(session)
         await self._emit(Outgoing(SESSION_CONTROL, updated))
+
+    def note_again(self) -> None:
+        """The shared context may have lost everything: write the live sessions' configurations again."""
+        for session in self._sessions.values():
+            self._note(session)
+
+    def _note(self, session: Session) -> None:
+        if self._notes is not None:
+            self._notes.put(CONFIG, session.id, session.framer.config)
 
     def _unexpected(self) -> NoReturn:
         raise Fatal("bad_message", "hello comes once, first", close_code=1002)

@@ -48,7 +48,9 @@ async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: async
                 clock=clock,
                 metrics=PrometheusLoopMetrics("interaction"),
             )
-            announce = registry.keep(lambda: {"model": model.name, "sessions": worker.session_count}, stop)
+            announce = registry.keep(
+                lambda: {"model": model.name, "sessions": worker.session_count}, stop, on_lost=worker.note_again
+            )
             await follow(loop, stop, health, notes.run(stop), announce)
         finally:
             await context.close()

@@ -24,13 +24,15 @@ STEP_SESSIONS = 64  # sessions per model step
 
 @dataclass(slots=True)
 class Work:
-    """One frame in turn. ``recorded`` is its turn if the log has one; ``skip`` asks for a prefill without an answer."""
+    """One frame in turn. ``recorded`` is its turn if the log has one; ``skip`` asks for a prefill without an answer,
+    which the turn explains by ``why``."""
 
     session: Session
     frame: r.EncodedFrame
     offset: int
     recorded: r.InteractionTurn | None = None
     skip: bool = False
+    why: str = "caught_up"
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class Scheduler:
             elif work.skip:
                 self._model.prefill([item], [self._model.quiet_tokens])
                 metrics.CATCH_UP_TICKS.inc()
-                done.append(self._quiet(work, "caught_up"))
+                done.append(self._quiet(work, work.why))
             else:
                 ready.append((work, item))
         if ready:

@@ -24,8 +24,25 @@ TASK_DEADLINE_MS = 30_000
 TRANSCRIPT_ENTRIES = 64
 SPAN_LIMIT_MS = 20_000
 SPAN_LEAD_MS = 2 * FRAME_MS
+AUDIO_TOKENS = 4
 SPAN_RESET_TICKS = 15  # a user silent for 3 s has begun something new
 APOLOGY = "sorry, I could not find that out"
+
+
+def stand_in(frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
+    """What a session is given for a ``tick`` that never came, because of the later ``frame`` that gave it up: nothing
+    was heard. The encoder fills gaps, so this is for foreign producers."""
+    return msgspec.structs.replace(
+        frame,
+        tick=tick,
+        timestamp_ms=frame.timestamp_ms - (frame.tick - tick) * FRAME_MS,
+        kinds=bytes(AUDIO_TOKENS),
+        embeddings=bytes(2 * frame.d * AUDIO_TOKENS),
+        text="",
+        events=[],
+        gap_ms=FRAME_MS,
+        final=False,
+    )
 
 
 @dataclass(slots=True)

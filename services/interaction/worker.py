@@ -14,15 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from schemas import records as r
-from schemas.ticks import FRAME_MS
 from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, ENCODER_FRAMES, INTERACTION_TURNS
 from services.interaction.protocol import InteractionModel
 from services.interaction.restore import Restored, Unknown, restore
 from services.interaction.scheduler import Done, Scheduler, Work
-from services.interaction.session import Session
+from services.interaction.session import AUDIO_TOKENS, Session, stand_in
 from shared import metrics
 from shared.clock import Clock
 from shared.context import CURSOR, TRANSCRIPT, Cursor, Transcript, WriteBehind
@@ -34,7 +31,7 @@ from shared.ordering import TickOrder, Verdict
 
 CATCH_UP_MS = 3_000  # a live session further behind than this takes frames in without answering each
 IDLE_S = 900.0
-AUDIO_TOKENS = 4
+CURSOR_TICKS = 5
 
 logger = get_logger(__name__)
 
@@ -49,7 +46,10 @@ class Arrival(NamedTuple):
 
 @dataclass(slots=True)
 class Seat:
-    """A session's place in the worker: order of its ticks, recorded turns ahead, how late it runs."""
+    """A session's place in the worker: order of its ticks, recorded turns ahead, how late it runs.
+
+    ``noted`` is which loss of the shared context its notes have outlived, -1 while there are none.
+    """
 
     session: Session
     order: TickOrder[Arrival]
@@ -57,6 +57,7 @@ class Seat:
     least_lag_ms: float = float("inf")
     late: bool = False
     last_seen: float = 0.0
+    noted: int = -1
 
 
 class InteractionWorker:
@@ -78,6 +79,7 @@ class InteractionWorker:
         self._next_offset: dict[int, int] = {}  # partition -> one past the last frame taken
         self._next_sweep = 0.0
         self._notes = notes
+        self._notes_lost = 0
 
     @property
     def session_count(self) -> int:
@@ -213,7 +215,7 @@ class InteractionWorker:
             metrics.DUPLICATES_IGNORED.labels("interaction").inc()
         for tick, one in pushed.ready:
             # A tick that never came is answered because of the one that gave it up.
-            ready = one or Arrival(self._stand_in(frame, tick), arrival.offset, arrival.source)
+            ready = one or Arrival(self._missing(frame, tick), arrival.offset, arrival.source)
             if queue and queue[-1].recorded is None and seat.late:
                 queue[-1].skip = True  # a newer one is there: that one is answered
             seat.late = self._late(seat, ready.frame)
@@ -221,20 +223,9 @@ class InteractionWorker:
             if ready.source is not None:
                 sources[frame.session_id, tick] = ready.source
 
-    def _stand_in(self, frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
-        """A tick that never came: nothing was heard. The encoder fills gaps, so this is for foreign producers."""
+    def _missing(self, frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
         metrics.TICKS_MISSING.labels("interaction").inc()
-        return msgspec.structs.replace(
-            frame,
-            tick=tick,
-            timestamp_ms=frame.timestamp_ms - (frame.tick - tick) * FRAME_MS,
-            kinds=bytes(AUDIO_TOKENS),
-            embeddings=bytes(2 * frame.d * AUDIO_TOKENS),
-            text="",
-            events=[],
-            gap_ms=FRAME_MS,
-            final=False,
-        )
+        return stand_in(frame, tick)
 
     def _late(self, seat: Seat, frame: r.EncodedFrame) -> bool:
         """Whether a live session runs late, against the least lag it ever had.
@@ -254,20 +245,28 @@ class InteractionWorker:
         out = [Outgoing(BACKGROUND_TASKS, side, source=source) for side in done.sides]
         if done.work.recorded is None:
             out.append(Outgoing(INTERACTION_TURNS, turn, source=source))
-        self._note(done)
-        if turn.final:
-            self._seats.pop(turn.session_id, None)
+        seat = self._seats.pop(turn.session_id, None) if turn.final else self._seats.get(turn.session_id)
+        self._note(done, seat)
         return out
 
-    def _note(self, done: Done) -> None:
-        """Tell the shared context what was said or heard; silent ticks change nothing there."""
+    def note_again(self) -> None:
+        """The shared context may have lost everything: write each session's part again, at its next turn."""
+        self._notes_lost += 1
+
+    def _note(self, done: Done, seat: Seat | None) -> None:
+        """Tell the shared context what was said or heard, and once a second how far the session is."""
         turn = done.turn
-        if self._notes is None or not (turn.text or turn.user_text or turn.typed or turn.final):
+        if self._notes is None:
             return
-        transcript = Transcript(entries=list(done.work.session.transcript))
-        self._notes.put(TRANSCRIPT, turn.session_id, transcript)
-        cursor = Cursor(tick=turn.tick, timestamp_ms=turn.timestamp_ms, epoch=turn.epoch, worker=self._client_id)
-        self._notes.put(CURSOR, turn.session_id, cursor)
+        said = turn.text or turn.user_text or turn.typed or turn.final
+        lost = seat is not None and seat.noted != self._notes_lost
+        if said or lost:
+            self._notes.put(TRANSCRIPT, turn.session_id, Transcript(entries=list(done.work.session.transcript)))
+        if said or lost or turn.tick % CURSOR_TICKS == 0:
+            cursor = Cursor(tick=turn.tick, timestamp_ms=turn.timestamp_ms, epoch=turn.epoch, worker=self._client_id)
+            self._notes.put(CURSOR, turn.session_id, cursor)
+        if seat is not None:
+            seat.noted = self._notes_lost
 
     def _sweep(self) -> None:
         """Once a minute, forget sessions that fell silent without an end; a later frame would restore them."""

@@ -114,8 +114,10 @@ class Consumer(Protocol):
 class Log(Protocol):
     """A broker, or the memory of this process."""
 
-    async def create_topics(self, partitions: int) -> None:
+    async def create_topics(self, partitions: int, *, prefix: str = "") -> None:
         """Create what is missing of the topics map; existing topics are checked for their partition count.
+
+        ``prefix`` is put before each name: a second set of topics, which no service follows and nothing expires in.
 
         Raises:
             LogError: a topic exists with another partition count.

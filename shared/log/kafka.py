@@ -28,10 +28,12 @@ class KafkaLog:
         self._admin: Any = None
         self._partitions: dict[str, int] = {}
 
-    async def create_topics(self, partitions: int) -> None:
+    async def create_topics(self, partitions: int, *, prefix: str = "") -> None:
         for topic in TOPICS.values():
             config = {"cleanup.policy": topic.cleanup, "retention.ms": str(topic.retention_ms), **topic.config}
-            await self.create_topic(topic.name, partitions if topic.aligned else 1, config)
+            if prefix:  # old sessions are put there, whose records would be past their time at once
+                config |= {"cleanup.policy": "delete", "retention.ms": "-1"}
+            await self.create_topic(prefix + topic.name, partitions if topic.aligned else 1, config)
 
     async def create_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
         """Create one topic. Raises ``LogError`` when it exists with another partition count."""

@@ -37,9 +37,9 @@ class MemoryLog:
         self._available = True
         self._held: list[tuple[asyncio.Future[int], int]] | None = None
 
-    async def create_topics(self, partitions: int) -> None:
+    async def create_topics(self, partitions: int, *, prefix: str = "") -> None:
         for topic in TOPICS.values():
-            await self.create_topic(topic.name, partitions if topic.aligned else 1)
+            await self.create_topic(prefix + topic.name, partitions if topic.aligned else 1)
 
     async def create_topic(self, name: str, partitions: int) -> None:
         """Create one topic. Raises ``LogError`` when it exists with another partition count."""

@@ -235,3 +235,64 @@ async def test_keep_renews_announces_again_after_a_flush_and_withdraws(shared: c
     stop.set()
     await task
     assert not await listed()
+
+
+async def test_a_loss_is_noticed_by_the_next_renewal(server: LocalRedis, shared: ctx.SharedContext) -> None:
+    registry = ctx.WorkerRegistry(shared, SystemClock(), "encoder", "a", ttl_ms=60_000)
+    for _ in range(3):
+        assert await registry.announce({})
+    assert registry.losses == 0
+    await shared.call("FLUSHALL")
+    assert await registry.announce({})
+    assert registry.losses == 1
+    assert server.process is not None
+    await shared.call("SAVE")  # the lease itself survives, what was written since may not have
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(ctx.ContextUnavailable):
+        await registry.announce({})
+    server.start()
+    assert await registry.announce({})
+    assert registry.losses == 2
+    assert await registry.announce({})
+    assert registry.losses == 2
+
+
+async def test_keep_tells_of_a_loss_once(shared: ctx.SharedContext) -> None:
+    registry = ctx.WorkerRegistry(shared, SystemClock(), "encoder", "a", ttl_ms=150)
+    stop, lost, renewed = asyncio.Event(), 0, 0
+
+    def on_lost() -> None:
+        nonlocal lost
+        lost += 1
+
+    def info() -> dict[str, int]:
+        nonlocal renewed
+        renewed += 1
+        return {}
+
+    async def renewed_to(count: int) -> bool:
+        return renewed >= count
+
+    task = asyncio.create_task(registry.keep(info, stop, on_lost=on_lost))
+    await until(check=lambda: renewed_to(3))
+    seen = lost  # on a machine that is slow enough to let the lease lapse, not 0
+    await shared.call("FLUSHALL")
+    at = renewed
+
+    async def told() -> bool:
+        return lost > seen and renewed > at
+
+    await until(check=told)
+    stop.set()
+    await task
+
+
+async def test_missing_only_leaves_alone_what_is_there(shared: ctx.SharedContext) -> None:
+    await shared.put(ctx.CURSOR, "s1", cursor(5))
+    behind = ctx.WriteBehind(shared, SystemClock(), missing_only=True)
+    behind.put(ctx.CURSOR, "s1", cursor(1))
+    behind.put(ctx.CURSOR, "s2", cursor(1))
+    assert await behind.drain()
+    assert await shared.get(ctx.CURSOR, "s1") == cursor(5)
+    assert await shared.get(ctx.CURSOR, "s2") == cursor(1)

@@ -1,0 +1,1 @@
+"""Sessions out of the log: listed, run again and compared, run with another model, carried in one file."""

@@ -1,0 +1,1 @@
+"""Sessions out of the log: replay, export and import, the shared context rebuilt."""
