@@ -34,6 +34,7 @@ from shared.context import (
     Transcript,
     WriteBehind,
 )
+from shared.fencing import TurnFence
 from shared.log.api import Log, LogError, TopicPartition
 from shared.log.kafka import KafkaLog
 from shared.log.kafka_settings import KafkaSettings
@@ -114,16 +115,21 @@ class _Folding:
             source = TopicPartition(topic.name, one.partition)
             since[source] = min(since.get(source, one.start_ms), one.start_ms)
         found: list[Any] = []
+        fence = TurnFence()
         async for chunk in read_since(self.log, since, client_id=CLIENT_ID):
             for record in chunk:
                 session_id = (record.key or b"").decode("utf-8", "replace").rpartition(":")[0]
-                if topic is not SESSION_CONTROL and session_id not in self.wanted:
-                    continue
+                if topic not in (SESSION_CONTROL, INTERACTION_TURNS) and session_id not in self.wanted:
+                    continue  # turns of others tell who owns the partition
                 try:
                     value = codec.decode(topic, record.value)
                 except codec.UndecodableRecord:
                     continue
-                if value.session_id in self.wanted:
+                if isinstance(value, r.TurnsClaimed):
+                    fence.claimed(value)
+                elif isinstance(value, r.InteractionTurn) and not fence.admits(record.partition, value):
+                    continue
+                elif value.session_id in self.wanted:
                     found.append(value)
         return found
 

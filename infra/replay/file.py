@@ -5,11 +5,12 @@ Layout, integers big endian::
     8 bytes   magic  89 'M' 'T' 'S' 0d 0a 1a 0a   (a transfer as text breaks it, visibly)
     2 bytes   version of the format: 1
     …         zlib stream of messages, each a 4-byte length and that many bytes of MessagePack:
-              a header map, then one array a record: [topic, partition, offset, timestamp_ms, key, value]
+              a header map, then one array a record: [topic, partition, offset, timestamp_ms, key, value, fenced]
     32 bytes  SHA-256 of everything before
 
-A record's value is the bytes that lay in the log. Nothing in a file is ever executed, and sizes are bounded before
-memory is given to them. The file holds what the client's microphone and camera sent: treat it as that.
+A record's value is the bytes that lay in the log; ``fenced`` marks turns that do not count. Nothing in a file is ever
+executed, and sizes are bounded before memory is given to them. The file holds what the client's microphone and camera
+sent: treat it as that.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import msgspec
 
 from infra.replay.recorded import SESSION_TOPICS, Recorded
 from schemas.records import SessionId
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import INTERACTION_TURNS, MAX_RECORD_BYTES
 from shared.log.api import LogRecord
 
 MAGIC = b"\x89MTS\r\n\x1a\n"
@@ -61,6 +62,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    fenced: bool = False
 
 
 def write(recorded: Recorded, path: Path, *, release: str) -> Header:
@@ -77,7 +79,7 @@ def write(recorded: Recorded, path: Path, *, release: str) -> Header:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
-            _write(out, header, recorded.records)
+            _write(out, header, recorded)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -85,7 +87,7 @@ def write(recorded: Recorded, path: Path, *, release: str) -> Header:
     return header
 
 
-def _write(out: BinaryIO, header: Header, records: list[LogRecord]) -> None:
+def _write(out: BinaryIO, header: Header, recorded: Recorded) -> None:
     digest, packer, encoder = hashlib.sha256(), zlib.compressobj(6), msgspec.msgpack.Encoder()
 
     def put(data: bytes) -> None:
@@ -98,8 +100,9 @@ def _write(out: BinaryIO, header: Header, records: list[LogRecord]) -> None:
 
     put(MAGIC + VERSION.to_bytes(2, "big"))
     message(header)
-    for one in records:
-        message(_Row(one.topic, one.partition, one.offset, one.timestamp_ms, one.key, one.value))
+    for one in recorded.records:
+        fenced = one.topic == INTERACTION_TURNS.name and one.offset in recorded.fenced
+        message(_Row(one.topic, one.partition, one.offset, one.timestamp_ms, one.key, one.value, fenced))
     put(packer.flush())
     out.write(digest.digest())
 
@@ -129,7 +132,8 @@ def _read_records(path: Path, messages: Iterator[bytes], recorded: Recorded, cou
         row = decoder.decode(raw)
         if row.topic not in _TOPICS:
             raise BadFile(f"{path}: a record of topic {row.topic!r}, which is no part of a session")
-        recorded.add(LogRecord(row.topic, row.partition, row.offset, row.timestamp_ms, row.key, row.value))
+        record = LogRecord(row.topic, row.partition, row.offset, row.timestamp_ms, row.key, row.value)
+        recorded.add(record, fenced=row.fenced)
         if len(recorded.records) + recorded.undecodable != number + 1:
             raise BadFile(f"{path}: record {number} belongs to another session than {recorded.session_id}")
     if recorded.undecodable:

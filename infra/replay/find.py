@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from infra.replay.recorded import Recorded
@@ -22,6 +22,7 @@ from schemas.topics import (
     KeyKind,
     Topic,
 )
+from shared.fencing import TurnFence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since
 
@@ -122,6 +123,7 @@ class _Reader:
     session_id: str
     prefix: str
     partitions: int
+    fence: TurnFence = field(default_factory=TurnFence)
 
     async def read(
         self, recorded: Recorded, topic: Topic, since_ms: int, enough: Callable[[LogRecord], bool]
@@ -134,10 +136,26 @@ class _Reader:
         async with aclosing(reading) as chunks:
             async for chunk in chunks:
                 for record in chunk:
+                    fenced = topic is INTERACTION_TURNS and self._is_fenced(record)
                     if self._ours(topic, record):
-                        recorded.add(replace(record, topic=topic.name))
+                        recorded.add(replace(record, topic=topic.name), fenced=fenced)
                     if enough(record):
                         return
+
+    def _is_fenced(self, record: LogRecord) -> bool:
+        """Whether a turn is of a fenced worker, as live readers of the partition decided, which saw all of it.
+
+        Under a prefix sessions of many logs lie side by side, and only turns that count.
+        """
+        if self.prefix:
+            return False
+        try:
+            value = codec.decode(INTERACTION_TURNS, record.value)
+        except codec.UndecodableRecord:
+            return False
+        if isinstance(value, r.TurnsClaimed):
+            return not self.fence.claimed(value)
+        return not self.fence.admits(record.partition, value)
 
     def _ours(self, topic: Topic, record: LogRecord) -> bool:
         """Told by the key, so that other sessions' records need not be decoded."""

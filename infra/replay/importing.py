@@ -102,10 +102,15 @@ class _Appending:
     async def run(self, recorded: Recorded) -> list[LogRecord]:
         written: list[LogRecord] = []
         for topic in _ORDER:
-            own = [record for record in recorded.records if record.topic == topic.name]
+            own = [one for one in recorded.records if one.topic == topic.name and self._counts(one, recorded)]
             for at in range(0, len(own), _IN_FLIGHT):
                 written += await self._append(topic, own[at : at + _IN_FLIGHT])
         return written
+
+    @staticmethod
+    def _counts(record: LogRecord, recorded: Recorded) -> bool:
+        """Turns that do not count stay behind: what fenced them off, the partition's claims, does not come along."""
+        return record.topic != INTERACTION_TURNS.name or record.offset not in recorded.fenced
 
     async def _append(self, topic: Topic, records: list[LogRecord]) -> list[LogRecord]:
         values = [self._moved(codec.decode(topic, record.value)) for record in records]

@@ -48,8 +48,8 @@ class Recorded:
     """A session's records. Frames are found by their offset, because a record that was written twice (an encoder
     began again) lies there twice and the turn names the one that it was made from.
 
-    ``turns`` are those that count, by tick: the first of each tick that no newer epoch had fenced off. ``fenced`` is
-    how many did not count, ``undecodable`` how many records this build cannot read.
+    ``turns`` are those that count, by tick: the first of each tick that no newer epoch had fenced off. ``fenced`` are
+    the offsets of those that do not, ``undecodable`` is how many records this build cannot read.
     """
 
     session_id: str
@@ -59,7 +59,7 @@ class Recorded:
     frames: dict[int, r.EncodedFrame] = field(default_factory=dict)
     results: dict[int, r.BackgroundResult] = field(default_factory=dict)
     tasks: list[r.BackgroundTask | r.BackgroundCancel] = field(default_factory=list)
-    fenced: int = 0
+    fenced: set[int] = field(default_factory=set)
     undecodable: int = 0
     _accepted: AcceptedTurns = field(default_factory=AcceptedTurns)
 
@@ -71,16 +71,22 @@ class Recorded:
             recorded.add(record)
         return recorded
 
-    def add(self, record: LogRecord) -> None:
-        """Take one record in. Records of one topic must come in the order of their offsets."""
+    def add(self, record: LogRecord, *, fenced: bool = False) -> None:
+        """Take one record in. Records of one topic must come in the order of their offsets.
+
+        ``fenced``: a turn that does not count, because the partition had a newer owner when it was written.
+        """
         try:
             value = codec.decode(TOPICS[record.topic], record.value)
         except codec.UndecodableRecord:
             self.undecodable += 1
             return
-        if value.session_id != self.session_id:
+        if getattr(value, "session_id", "") != self.session_id:
             return
         self.records.append(record)
+        if fenced:
+            self.fenced.add(record.offset)
+            return
         match value:
             case r.CaptureFrame():
                 self.capture[record.offset] = value
@@ -92,7 +98,8 @@ class Recorded:
                 self.tasks.append(value)
             case r.InteractionTurn():
                 self._accepted.offer(value)
-                self.fenced += self._accepted.by_tick.get(value.tick) is not value
+                if self._accepted.by_tick.get(value.tick) is not value:
+                    self.fenced.add(record.offset)
             case _:
                 self.control.append(value)
 

@@ -146,7 +146,7 @@ def _facts(recorded: Recorded, rerun: Rerun, source: Source) -> dict[str, Any]:
         "from": f"{source}.frames",
         "ticks": len(recorded.turns),
         "epochs": len({turn.epoch for turn in recorded.turns.values()}),
-        "turns_fenced_or_doubled": recorded.fenced,
+        "turns_fenced_or_doubled": len(recorded.fenced),
         "ticks_taken_in_only": ranges(rerun.taken_in),
         "ticks_without_frame": ranges(rerun.lost),
         "ticks_without_turn": ranges(recorded.missing_turns()),
@@ -162,7 +162,7 @@ def _remarks(recorded: Recorded, rerun: Rerun) -> list[str]:
                          f"ticks {ranges(rerun.taken_in)}"),
         (rerun.lost, f"frames are gone from the log: ticks {ranges(rerun.lost)}"),
         (recorded.missing_turns(), f"no turn in the log: ticks {ranges(recorded.missing_turns())}"),
-        (recorded.fenced, f"{recorded.fenced} turns did not count: a second one for a tick, or of a fenced epoch"),
+        (recorded.fenced, f"{len(recorded.fenced)} turns did not count: a second one for a tick, or of a fenced epoch"),
         (recorded.undecodable, f"{recorded.undecodable} records do not decode with this build"),
     )  # fmt: skip
     return [text for condition, text in said if condition]
