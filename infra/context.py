@@ -19,7 +19,7 @@ import msgspec
 from infra.replay.find import CLIENT_ID, Listed, sessions
 from schemas import codec
 from schemas import records as r
-from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, INTERACTION_TURNS, SESSION_CONTROL, Topic
+from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, INTERACTION_TURNS, Topic
 from services.background.notes import Notebook
 from services.interaction.session import Session
 from shared.clock import Clock, SystemClock
@@ -93,9 +93,9 @@ class _Folding:
 
     async def run(self) -> None:
         notebook = Notebook(self.notes)
-        for control in await self._read(SESSION_CONTROL):
-            if not isinstance(control, r.SessionEnded):
-                self.notes.put(CONFIG, control.session_id, control.config)
+        for session_id, listed in self.wanted.items():
+            if listed.config is not None:
+                self.notes.put(CONFIG, session_id, listed.config)
         for turn in await self._read(INTERACTION_TURNS):
             self.folded.setdefault(turn.session_id, _Folded(Session(turn.session_id, 0))).take(turn)
         for topic in (BACKGROUND_TASKS, BACKGROUND_RESULTS):
@@ -119,7 +119,7 @@ class _Folding:
         async for chunk in read_since(self.log, since, client_id=CLIENT_ID):
             for record in chunk:
                 session_id = (record.key or b"").decode("utf-8", "replace").rpartition(":")[0]
-                if topic not in (SESSION_CONTROL, INTERACTION_TURNS) and session_id not in self.wanted:
+                if topic is not INTERACTION_TURNS and session_id not in self.wanted:
                     continue  # turns of others tell who owns the partition
                 try:
                     value = codec.decode(topic, record.value)

@@ -11,6 +11,7 @@ from schemas import records as r
 from schemas.topics import CAPTURE_FRAMES
 from services.encoder.worker import LOOK_BACK_TICKS, EncoderWorker
 from shared.clock import SystemClock
+from shared.fencing import Fence
 from shared.log.api import LogRecord
 from shared.log.loop import Incoming, Outgoing
 from shared.log.memory import MemoryLog
@@ -55,8 +56,10 @@ def consumed(recorded: Recorded) -> list[tuple[LogRecord, r.CaptureFrame]]:
         if captured is not None and captured.tick == frame.tick:
             used.setdefault(frame.tick, frame.input_offset)
     if not recorded.frames:  # nothing tells which; then the first of each tick
+        fence = Fence()
         for offset, captured in recorded.capture.items():
-            used.setdefault(captured.tick, offset)
+            if fence.admits(captured.capture_epoch):
+                used.setdefault(captured.tick, offset)
     return [(records[used[tick]], recorded.capture[used[tick]]) for tick in sorted(used)]
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from infra.replay.recorded import Recorded
+from infra.replay.recorded import Control, Recorded, counts
 from schemas import codec
 from schemas import records as r
 from schemas.partitioning import partition_of
@@ -22,12 +22,11 @@ from schemas.topics import (
     KeyKind,
     Topic,
 )
-from shared.fencing import TurnFence
+from shared.fencing import Fence, TurnFence
 from shared.log.api import Log, LogRecord, TopicPartition
 from shared.log.reading import read_since
 
 CLIENT_ID = "replay"
-Control = r.SessionStarted | r.SessionUpdated | r.SessionEnded
 
 
 class SessionNotFound(LookupError):
@@ -44,18 +43,26 @@ class Listed:
     ticks: int | None = None
     reason: str = ""
     capture_id: str = ""
+    config: r.SessionConfig | None = None
+    fence: Fence = field(default_factory=Fence)
 
     @property
     def ended(self) -> bool:
         return self.ticks is not None
 
     def take(self, control: Control) -> None:
+        """Take the session's next control record. Compaction keeps only the last: each alone tells the beginning."""
+        if not counts(control, self.fence):
+            return
+        if isinstance(control, r.SessionEnded):
+            self.ticks, self.reason = control.ticks, control.reason
+            self.start_ms = control.timestamp_ms - control.ticks * FRAME_MS
+            return
+        self.config = control.config
         if isinstance(control, r.SessionStarted):
             self.start_ms, self.capture_id = control.timestamp_ms, control.capture_id
-        elif isinstance(control, r.SessionEnded):
-            self.ticks, self.reason = control.ticks, control.reason
-            # Compaction keeps a session's last record only: the end still tells the beginning.
-            self.start_ms = control.timestamp_ms - control.ticks * FRAME_MS
+        elif isinstance(control, r.SessionHeld):
+            self.start_ms, self.capture_id = control.timestamp_ms - control.tick * FRAME_MS, control.capture_id
 
 
 async def sessions(log: Log, *, prefix: str = "") -> list[Listed]:

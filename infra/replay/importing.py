@@ -169,7 +169,7 @@ class _Renamed:
         if self.was == self.now:
             return value
         changes: dict[str, Any] = {"session_id": self.now}
-        if isinstance(value, r.SessionStarted | r.SessionUpdated):
+        if isinstance(value, r.SessionStarted | r.SessionHeld | r.SessionUpdated):
             changes["config"] = msgspec.structs.replace(value.config, seed=self._seed(value.config.seed))
         elif isinstance(value, r.CaptureFrame | r.EncodedFrame):
             changes["events"] = [self._event(event) for event in value.events]

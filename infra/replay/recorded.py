@@ -18,6 +18,7 @@ from schemas.topics import (
 )
 from services.interaction.restore import AcceptedTurns
 from services.interaction.session import stand_in
+from shared.fencing import Fence
 from shared.log.api import LogRecord
 
 # In flow order; what a session consists of.
@@ -29,6 +30,14 @@ SESSION_TOPICS = (
     INTERACTION_TURNS,
     BACKGROUND_TASKS,
 )
+
+
+Control = r.SessionStarted | r.SessionHeld | r.SessionUpdated | r.SessionEnded
+
+
+def counts(control: Control, fence: Fence) -> bool:
+    """Whether a control record comes from the session's holder; ``fence`` follows the session's records in order."""
+    return not isinstance(control, r.SessionHeld | r.SessionEnded) or fence.admits(control.capture_epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Recorded:
 
     session_id: str
     records: list[LogRecord] = field(default_factory=list)
-    control: list[r.SessionStarted | r.SessionUpdated | r.SessionEnded] = field(default_factory=list)
+    control: list[Control] = field(default_factory=list)
     capture: dict[int, r.CaptureFrame] = field(default_factory=dict)
     frames: dict[int, r.EncodedFrame] = field(default_factory=dict)
     results: dict[int, r.BackgroundResult] = field(default_factory=dict)
@@ -62,6 +71,7 @@ class Recorded:
     fenced: set[int] = field(default_factory=set)
     undecodable: int = 0
     _accepted: AcceptedTurns = field(default_factory=AcceptedTurns)
+    _holder: Fence = field(default_factory=Fence)
 
     @classmethod
     def of(cls, session_id: str, records: Iterable[LogRecord]) -> Recorded:
@@ -101,7 +111,8 @@ class Recorded:
                 if self._accepted.by_tick.get(value.tick) is not value:
                     self.fenced.add(record.offset)
             case _:
-                self.control.append(value)
+                if counts(value, self._holder):
+                    self.control.append(value)
 
     @property
     def turns(self) -> Mapping[int, r.InteractionTurn]:

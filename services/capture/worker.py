@@ -190,6 +190,7 @@ class Capture:
     def admit(self, session: Session) -> None:
         """A session that was taken over is ours from now on; its ticks begin with ``tick_from``."""
         self._sessions[session.id] = session
+        self._note(session)
         metrics.SESSIONS_OPEN.set(len(self._sessions))
 
     async def tick_from(self, session: Session, overdue: int, due: float) -> None:
