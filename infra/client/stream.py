@@ -21,7 +21,8 @@ _OPEN_TIMEOUT_S = 10.0
 _RESUME_TIMEOUT_S = 4.0  # of one attempt: a server that is paused takes connections and says nothing
 _RESUME_WITHIN_S = 12.0  # a session waits about so long
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-_PING_INTERVAL_S, _PING_TIMEOUT_S = 2.0, 4.0
+_PING_INTERVAL_S, _PING_TIMEOUT_S = 1.0, 3.0
+_PING_TIMED_OUT = 1011  # the close code that websockets gives up with then
 
 
 class Refusal(Exception):
@@ -33,7 +34,14 @@ class Refusal(Exception):
 
 
 class Disconnected(Exception):
-    """The connection broke before ``ended``; ``StreamClient.resume`` may bring the session back."""
+    """The connection broke before ``ended``; ``StreamClient.resume`` may bring the session back.
+
+    ``silent``: the server did not answer pings.
+    """
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
 
 
 def stream_url(url: str) -> str:
@@ -102,10 +110,11 @@ class StreamClient:
             raise RuntimeError("the session is not open")
         return self._welcome
 
-    async def resume(self) -> client.Welcome:
+    async def resume(self, *, elsewhere: bool = False) -> client.Welcome:
         """Connect again to the same session; what was missed since ``last_tick`` comes first.
 
-        Tries all addresses in turn, the present one first, with growing pauses for as long as a session may wait.
+        Tries all addresses in turn, with growing pauses for as long as a session may wait. The present one comes
+        first, or last (``elsewhere``) where it is known not to answer.
 
         Raises:
             Refusal: the session is gone, for all servers, or they refuse for another reason that will stay.
@@ -123,7 +132,8 @@ class StreamClient:
         deadline = self.clock.monotonic() + _RESUME_WITHIN_S
         pause_s = _FIRST_PAUSE_S
         while True:
-            welcome, failures = await self._try_all(hello)
+            first = self.urls.index(self.url) + elsewhere
+            welcome, failures = await self._try_all(hello, self.urls[first:] + self.urls[:first])
             if welcome is not None:
                 self.resumes += 1
                 if self._said_bye:
@@ -135,10 +145,11 @@ class StreamClient:
             await self.clock.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
-    async def _try_all(self, hello: client.Hello) -> tuple[client.Welcome | None, list[Exception]]:
-        first = self.urls.index(self.url)
+    async def _try_all(
+        self, hello: client.Hello, urls: Sequence[str]
+    ) -> tuple[client.Welcome | None, list[Exception]]:
         failures: list[Exception] = []
-        for url in self.urls[first:] + self.urls[:first]:
+        for url in urls:
             try:
                 return await self._open(hello, url, _RESUME_TIMEOUT_S), []
             except Refusal as error:
@@ -243,10 +254,10 @@ class StreamClient:
         while self.ended is None:
             try:
                 message = await self._receive_from(self._connected())
-            except Disconnected:
+            except Disconnected as broken:
                 if not self._persistent:
                     raise
-                await self.resume()
+                await self.resume(elsewhere=broken.silent)
                 continue
             yield message
 
@@ -261,7 +272,8 @@ class StreamClient:
         try:
             raw: Any = await socket.recv(decode=False)
         except ConnectionClosed as closed:
-            raise Disconnected(str(closed)) from None
+            silent = closed.sent is not None and closed.sent.code == _PING_TIMED_OUT
+            raise Disconnected(str(closed), silent=silent) from None
         message = client.decode_server(raw)
         if isinstance(message, client.Turn):
             self.last_tick = max(self.last_tick, message.tick)

@@ -26,6 +26,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     up = commands.add_parser("up", help="start everything, keep it running, stop it on Ctrl-C")
     up.add_argument("--model", choices=("nano", "echo"), default="nano", help="what answers; echo is for tests only")
     up.add_argument("--agent", default="", metavar="NAME", help="a model of the behaviour report in nano's place")
+    up.add_argument("--captures", type=_count, default=1, metavar="N", help="capture processes, on ports in a row")
     up.add_argument("--encoder", type=_count, default=1, metavar="N", help="encoder processes")
     up.add_argument("--interaction", type=_count, default=1, metavar="N", help="interaction processes")
     up.add_argument("--standby", type=int, choices=range(9), default=0, metavar="N", help="warm spares of either")
@@ -48,6 +49,7 @@ def options_from(arguments: argparse.Namespace, environment: dict[str, str]) -> 
     """What the command line and KAFKA_BOOTSTRAP_SERVERS, REDIS_URL ask for."""
     return StackOptions(
         model=arguments.model,
+        captures=arguments.captures,
         encoders=arguments.encoder,
         interactions=arguments.interaction,
         standbys=arguments.standby,
@@ -110,6 +112,7 @@ def _facts(stack: LocalStack) -> dict[str, object]:
     addresses = stack.addresses
     return {
         "stream": addresses.stream,
+        "streams": addresses.streams,
         "kafka_bootstrap_servers": addresses.kafka_bootstrap_servers,
         "redis_url": addresses.redis_url,
         "pids": {name: stack.pid(name) for name in stack.instances},

@@ -38,7 +38,7 @@ async def run(options: StackOptions, events: Events, stop: asyncio.Event) -> Non
     check_weights(options)
     with ExitStack() as cleanup:
         redis_url = options.redis_url or _start_redis(options, events, cleanup)
-        addresses = Addresses("in-memory", redis_url, options.host, options.port or children.free_port())
+        addresses = Addresses("in-memory", redis_url, options.host, (options.port or children.free_port(),))
         logging.configure("all", "0", level=options.log_level)
         log = MemoryLog()
         await log.create_topics(options.partitions)

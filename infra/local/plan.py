@@ -34,7 +34,7 @@ COMMON_SETTINGS = (
     "LOG_LEVEL",
 )
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {
-    "capture": ("CAPTURE_HOST", "CAPTURE_PORT", "CAPTURE_TOKENS"),
+    "capture": ("CAPTURE_HOST", "CAPTURE_PORT", "CAPTURE_TOKENS", "CAPTURE_STOP"),
     "encoder": ("MODEL_DIR", "STANDBY"),
     "interaction": ("MODEL", "MODEL_DIR", "STANDBY"),
     "background": ("BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
@@ -48,6 +48,7 @@ OWN_SETTINGS: dict[str, tuple[str, ...]] = {
 class StackOptions:
     """What to run. ``data_dir`` None means a temporary directory that goes with the stack.
 
+    ``captures``: how many processes clients can stream to, each on a port of its own: ``port`` and those after it.
     ``standbys``: how many warm spare processes stand beside the encoders, and as many beside the interaction workers.
 
     ``kafka_bootstrap_servers`` and ``redis_url`` name servers that run already; None starts our own. ``port`` and the
@@ -56,6 +57,7 @@ class StackOptions:
     """
 
     model: Literal["nano", "echo"] = "nano"
+    captures: int = 1
     encoders: int = 1
     interactions: int = 1
     standbys: int = 0
@@ -77,8 +79,8 @@ class StackOptions:
         unknown = set(self.services) - set(START_ORDER)
         if unknown:
             raise ValueError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(FLOW_ORDER)}")
-        if self.encoders < 1 or self.interactions < 1:
-            raise ValueError("at least one encoder and one interaction worker are needed")
+        if self.captures < 1 or self.encoders < 1 or self.interactions < 1:
+            raise ValueError("at least one capture, one encoder and one interaction worker are needed")
         if self.standbys < 0:
             raise ValueError("there can't be fewer than no standbys")
 
@@ -104,7 +106,8 @@ class StackOptions:
 
         Without the service's name they are its ``INSTANCE_ID``.
         """
-        count = {"encoder": self.encoders, "interaction": self.interactions}.get(service, 1)
+        counts = {"capture": self.captures, "encoder": self.encoders, "interaction": self.interactions}
+        count = counts.get(service, 1)
         spares = self.standbys if service in SCALABLE else 0
         return [f"{service}-{n}" for n in range(count)] + [f"{service}-{STANDBY}-{n}" for n in range(spares)]
 
@@ -126,12 +129,17 @@ def missing_weights(options: StackOptions) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the stack's parts are reached."""
+    """Where the stack's parts are reached; ``ports`` are those of all capture processes, one after the other."""
 
     kafka_bootstrap_servers: str
     redis_url: str
     host: str
-    port: int
+    ports: tuple[int, ...]
+
+    @property
+    def port(self) -> int:
+        """The first capture process's."""
+        return self.ports[0]
 
     @property
     def page(self) -> str:
@@ -141,7 +149,12 @@ class Addresses:
     @property
     def stream(self) -> str:
         """The WebSocket that clients stream to."""
-        return f"ws://{self.host}:{self.port}/v1/stream"
+        return self.streams[0]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The same of every capture process; a session can be resumed at any."""
+        return tuple(f"ws://{self.host}:{port}/v1/stream" for port in self.ports)
 
 
 def package(service: str) -> str:
@@ -165,7 +178,8 @@ def environment(
         "METRICS_PORT": str(metrics_port),
         "LOG_LEVEL": options.log_level,
         "CAPTURE_HOST": addresses.host,
-        "CAPTURE_PORT": str(addresses.port),
+        "CAPTURE_PORT": str(addresses.ports[int(instance)] if service == "capture" else addresses.port),
+        "CAPTURE_STOP": "end" if options.captures == 1 else "hand_over",
         "MODEL": options.model,
         "STANDBY": "1" if instance.startswith(STANDBY) else "0",
         "EVAL_AGENT": options.agent,
@@ -174,7 +188,6 @@ def environment(
     defaults = {
         "PYTHONUNBUFFERED": "1",
         "OPENBLAS_NUM_THREADS": "1",  # products are small: threads would cost more than they give
-        "CAPTURE_DRAIN_TIMEOUT_S": "1",  # the whole stack is down within 5 s of Ctrl-C
     }
     wanted = COMMON_SETTINGS + OWN_SETTINGS[service]
     return {

@@ -154,7 +154,7 @@ class LocalStack:
         redis_url = await self._start_redis(data)
         bootstrap = await self._start_kafka(data)
         options = self.options
-        self._addresses = Addresses(bootstrap, redis_url, options.host, options.port or children.free_port())
+        self._addresses = Addresses(bootstrap, redis_url, options.host, self._ports())
         await create_topics(bootstrap, partitions=options.partitions, replication_factor=options.replication_factor)
         self._events.say("stack", "topics", f"topics are there, {options.partitions} partitions each")
         # All but the door at once: they don't wait for each other. The door opens when somebody reads behind it.
@@ -167,12 +167,16 @@ class LocalStack:
                 before = options.before_door
                 await asyncio.gather(*(task for name, task in ready.items() if name.partition("-")[0] in before))
                 self._spawn("capture")
-                await self._ready("capture-0")
+                await asyncio.gather(*(self._ready(name) for name in options.instances("capture")))
             await asyncio.gather(*ready.values())
         finally:
             for task in ready.values():
                 task.cancel()
             await asyncio.gather(*ready.values(), return_exceptions=True)
+
+    def _ports(self) -> tuple[int, ...]:
+        count, first = self.options.captures, self.options.port
+        return tuple(range(first, first + count)) if first else tuple(children.free_port() for _ in range(count))
 
     def _data_dir(self) -> Path:
         if self.options.data_dir is None:

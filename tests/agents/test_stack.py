@@ -33,7 +33,7 @@ def test_it_needs_no_weights_of_nano(tmp_path: Path) -> None:
 
 
 def test_its_environment_is_read_by_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", 8080)
+    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", (8080,))
     options = StackOptions(agent="vad_1500", env={AGENT: {"BACKGROUND_LLM_URL": "http://127.0.0.1:9/v1"}})
     for name, value in environment(AGENT, "0", 9100, addresses, options).items():
         monkeypatch.setenv(name, value)

@@ -64,6 +64,12 @@ def test_compose_accepts_the_file() -> None:
     assert set(yaml.safe_load(done.stdout)["services"]) >= {*FLOW_ORDER, *PLUMBING}
 
 
+def test_compose_publishes_several_captures_on_ports_in_a_row() -> None:
+    done = resolve(CAPTURE_TOKENS="a-token", CAPTURE_PUBLISH="127.0.0.1:8080-8081")
+    assert done.returncode == 0, done.stderr
+    assert "8080-8081" in str(yaml.safe_load(done.stdout)["services"]["capture"]["ports"])
+
+
 def test_compose_refuses_to_open_the_door_without_a_token() -> None:
     done = resolve()
     assert done.returncode != 0
@@ -106,7 +112,7 @@ def test_both_ways_of_running_give_values_that_the_service_accepts(
 ) -> None:
     for name in list(os.environ):
         monkeypatch.delenv(name)
-    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", 8080)
+    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", (8080,))
     local = environment(service, "0", 9100, addresses, StackOptions())
     raw: dict[str, str] = compose["services"][service]["environment"]
     container = {name: default_of(value) for name, value in raw.items()}
@@ -121,7 +127,7 @@ def test_both_ways_of_running_give_values_that_the_service_accepts(
 
 @pytest.mark.parametrize("service", SCALABLE)
 def test_a_standby_is_told_so_in_both_ways_of_running(service: str) -> None:
-    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", 8080)
+    addresses = Addresses("127.0.0.1:9092", "redis://127.0.0.1/0", "127.0.0.1", (8080,))
     options = StackOptions(standbys=2)
     assert options.instances(service) == [f"{service}-0", f"{service}-standby-0", f"{service}-standby-1"]
     assert options.instances("capture") == ["capture-0"]

@@ -18,7 +18,7 @@ import pytest
 
 from infra.local.__main__ import options_from, parse
 from infra.local.jars import PROJECT
-from infra.local.plan import StackOptions
+from infra.local.plan import Addresses, StackOptions, environment
 from tests.conftest import StartStack
 from tests.infra.test_children import eventually, group_members
 
@@ -171,6 +171,16 @@ def test_the_command_line_becomes_options() -> None:
     assert (options.encoders, options.kafka_nodes, options.model, options.data_dir) == (2, 3, "echo", None)
     assert options.replication_factor == 3
     assert (options.kafka_bootstrap_servers, options.redis_url) == (None, "redis://elsewhere/0")
+
+
+def test_captures_listen_in_a_row_and_hand_their_sessions_over() -> None:
+    options = options_from(parse("up --captures 2 --port 9000".split()), {})
+    assert options.instances("capture") == ["capture-0", "capture-1"]
+    addresses = Addresses("k", "r", "127.0.0.1", (9000, 9001))
+    assert addresses.streams == ("ws://127.0.0.1:9000/v1/stream", "ws://127.0.0.1:9001/v1/stream")
+    second = environment("capture", "1", 9100, addresses, options)
+    assert (second["CAPTURE_PORT"], second["INSTANCE_ID"], second["CAPTURE_STOP"]) == ("9001", "1", "hand_over")
+    assert environment("capture", "0", 9100, addresses, StackOptions())["CAPTURE_STOP"] == "end"
 
 
 @pytest.mark.parametrize("wrong", ["up --encoder 0", "up --kafka-nodes 2", "up --services x", "up --port", "down", ""])

@@ -1,0 +1,64 @@
+"""Real capture processes over a real Kafka: one dies, one is paused, and no client loses or doubles a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from infra.client import StreamClient
+from schemas import client
+from tests.conftest import StartStack
+
+pytestmark = pytest.mark.kafka
+
+
+async def test_sessions_survive_a_killed_and_a_paused_capture(
+    local_stack: StartStack, kafka_bootstrap: str, redis_url: str
+) -> None:
+    stack = await local_stack(
+        model="echo",
+        captures=2,
+        services=("capture", "encoder", "interaction"),
+        kafka_bootstrap_servers=kafka_bootstrap,
+        redis_url=redis_url,
+    )
+    first, second = stack.addresses.streams
+    sessions = [StreamClient(order, persistent=True) for order in ([first, second], [second, first]) for _ in range(2)]
+    heard: list[list[client.Turn]] = [[] for _ in sessions]
+    reached: list[asyncio.Queue[int]] = [asyncio.Queue() for _ in sessions]
+
+    async def listen(session: StreamClient, turns: list[client.Turn], ticks: asyncio.Queue[int]) -> None:
+        async for turn in session.turns():
+            turns.append(turn)
+            ticks.put_nowait(turn.tick)
+
+    async def all_reach(more: int) -> None:
+        """Every client has heard so many turns more than now."""
+        wanted = [len(turns) + more for turns in heard]
+        async with asyncio.timeout(60):
+            for turns, ticks, count in zip(heard, reached, wanted, strict=True):
+                while len(turns) < count:
+                    await ticks.get()
+
+    for session in sessions:
+        await session.__aenter__()
+    listening = [
+        asyncio.create_task(listen(*each)) for each in zip(sessions, heard, reached, strict=True)
+    ]
+    await all_reach(5)
+    stack.kill("capture-0", signal.SIGKILL)
+    await all_reach(5)
+    await stack.wait_ready("capture-0")
+    stack.kill("capture-1", signal.SIGSTOP)
+    await all_reach(10)  # the clients leave it as soon as it does not answer their pings
+    stack.kill("capture-1", signal.SIGCONT)
+    await all_reach(5)
+    for session in sessions:
+        await session.bye()
+    await asyncio.gather(*listening)
+    for session, turns in zip(sessions, heard, strict=True):
+        assert session.ended is not None
+        assert [turn.tick for turn in turns] == list(range(session.ended.ticks))
+        assert session.resumes >= 1
