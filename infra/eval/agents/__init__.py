@@ -40,11 +40,18 @@ def _oracle(settings: AgentSettings) -> Agent:
     return Oracle(settings.eval_scenarios)
 
 
+def _harness(settings: AgentSettings) -> Agent:
+    from infra.eval.agents.harness.agent import Harness
+
+    return Harness(settings)
+
+
 AGENTS: dict[str, Callable[[AgentSettings], Agent]] = {
     "always_silent": _silent,
     "always_talking": _talking,
     "vad_500": _vad(500),
     "vad_1500": _vad(1500),
     "oracle": _oracle,
+    "harness": _harness,
 }
 """Agents by their name in the report; what one needs is imported when it is made."""

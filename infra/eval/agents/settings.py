@@ -15,5 +15,7 @@ class AgentSettings(background.BackgroundSettings):
     """``EVAL_AGENT`` names the agent (see ``AGENTS``)."""
 
     eval_agent: str = Field(min_length=1)
+    eval_chat_llm_url: str = ""
+    """The harness chats with this OpenAI-compatible endpoint; empty: SmolLM2 in its process."""
     eval_scenarios: Path = SCENARIOS
     """Where the oracle reads the scripts."""

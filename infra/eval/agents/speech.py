@@ -1,13 +1,16 @@
-"""What agents say: speech cut into ticks, and a synthesiser for phrases that are known before they are needed.
+"""What agents say: speech cut into ticks, and a synthesiser.
 
-The voice is flite's ``slt``, which no evaluation user has. A phrase is synthesised once, for ``build/eval/speech``.
+The voice is flite's ``slt``, which no evaluation user has. Phrases that are known before they are needed are
+synthesised once, for ``build/eval/speech``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import tempfile
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from schemas.ticks import OUTPUT_RATE_HZ, OUTPUT_SAMPLES
 
 FOLDER = Path("build/eval/speech")
 VOICE = "flite:slt"
+QUIET = 0.005  # flite leaves a fifth of a second of silence at either end
 LOUDNESS_DBFS = -20.0  # RMS of the whole phrase: far above what counts as audible
 
 Pcm = npt.NDArray[np.int16]
@@ -127,6 +131,24 @@ def _flite(text: str) -> Speech:
         pcm, ends = synth.flite(Voice(VOICE, False), text, Path(scratch))
     pcm, ends = synth.trim(pcm, ends)
     return speech_from(text, pcm.astype(np.float32) / 32768.0, synth.RATE_HZ, ends)
+
+
+def speak(text: str) -> Speech:
+    """``text`` by flite, at once (about 50 ms; call it off the loop); where its words lie is estimated.
+
+    Raises ``FileNotFoundError`` or ``subprocess.CalledProcessError`` as ``synthesise`` does.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "o.wav"
+        command = ["flite", "-voice", VOICE.partition(":")[2], "-t", text, "-o", str(path)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        with wave.open(str(path)) as file:
+            rate_hz = file.getframerate()
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768.0
+    loud = np.flatnonzero(np.abs(samples) > QUIET)
+    if not len(loud):
+        return Speech("", np.zeros(0, np.int16), ())
+    return speech_from(text, samples[loud[0] : loud[-1] + 1], rate_hz, None)
 
 
 def _keep(path: Path, speech: Speech) -> None:
