@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from infra.eval.agents.protocol import AgentSession
-from infra.eval.heard import from_text
+from infra.eval.heard import from_text, nominal
+from infra.eval.player import LEAD_IN_MS
 from infra.eval.recording import Recording, ResultLog, TickLog
 from infra.eval.scenario import Scenario
 from infra.eval.scorers import score
+from infra.eval.scripted_llm import Script
 from infra.eval.take import Take
 from schemas import records as r
 from schemas.ticks import FRAME_MS
@@ -16,7 +18,7 @@ from tests.agents.sound import START_MS
 
 
 def perform(session: AgentSession, scenario: Scenario, *, late_ms: float = 0.0) -> Take:
-    """Every turn arrives ``late_ms`` after its tick's end; a task's answer ``result_delay_ms`` after it was asked."""
+    """Every turn arrives ``late_ms`` after its tick's end; a task's answer as the endpoint would have it."""
     ticks: list[TickLog] = []
     results: list[ResultLog] = []
     pending: dict[int, list[r.BackgroundResult]] = {}
@@ -33,8 +35,8 @@ def perform(session: AgentSession, scenario: Scenario, *, late_ms: float = 0.0) 
         reply = session.step(frame)
         for side in reply.sides:
             if isinstance(side, r.BackgroundTask):
-                due = tick + 1 + math.ceil(scenario.result_delay_ms / FRAME_MS)
-                pending.setdefault(due, []).append(_answer(scenario, side))
+                answer, delay_ms = _answer(scenario, side)
+                pending.setdefault(tick + 1 + math.ceil(delay_ms / FRAME_MS), []).append(answer)
         ticks.append(
             TickLog(
                 tick=tick,
@@ -47,17 +49,18 @@ def perform(session: AgentSession, scenario: Scenario, *, late_ms: float = 0.0) 
                 task_ids=[event.task_id for event in reply.events if event.task_id],
             )
         )
-    recording = Recording(scenario=scenario.id, model="oracle", ticks=ticks, results=results)
-    speech = from_text(recording)
-    return Take(scenario, recording, speech, speech)
-
-
-def _answer(scenario: Scenario, task: r.BackgroundTask) -> r.BackgroundResult:
-    question = task.context.entries[-1].text.lower()
-    text = next((answer for key, answer in scenario.results.items() if key.lower() in question), "I do not know")
-    return r.BackgroundResult(
-        session_id="s", timestamp_ms=START_MS, task_id=task.task_id, seq=0, kind=r.ResultKind.FINAL, text=text
+    recording = Recording(
+        scenario=scenario.id, model="oracle", ticks=ticks, results=results, start_offset_ms=LEAD_IN_MS
     )
+    return Take(scenario, recording, from_text(recording), nominal(recording))
+
+
+def _answer(scenario: Scenario, task: r.BackgroundTask) -> tuple[r.BackgroundResult, int]:
+    known = Script([scenario]).answer(task.context.entries[-1].text)
+    result = r.BackgroundResult(
+        session_id="s", timestamp_ms=START_MS, task_id=task.task_id, seq=0, kind=r.ResultKind.FINAL, text=known.text
+    )
+    return result, known.delay_ms
 
 
 def means(take: Take) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pytest
 
 from infra.eval.agents.oracle import OracleSession
 from infra.eval.agents.script import heard_at, plan, spread
+from infra.eval.player import LEAD_IN_MS
 from infra.eval.scenario import Clip, Expectation, Role, Scenario, Want, ms_to_sample
 from schemas.records import Floor
 from tests.agents.ideal import failures, means, perform
@@ -90,7 +91,9 @@ def test_a_question_is_delegated_and_its_answer_woven_in_when_the_floor_is_free(
         want(Want.REPLY, 5_000, 7_000, "chat"),
         want(Want.WEAVE, 2_000, 12_000, "ask", "pacific"),
     ]
-    script = scenario([1, 10], clips, expect, results={"ocean": "The Pacific is the biggest"}, result_delay_ms=delay_ms)
+    script = scenario(
+        [1, 10], clips, expect, results={"ocean": "The Pacific is the biggest"}, delays_ms={"ocean": delay_ms}
+    )
     scores = played(script)
     assert scores["delegate_rate"] == scores["weave_rate"] == 1.0
     assert scores["filler_s"] <= 0.4
@@ -104,14 +107,16 @@ def test_a_result_that_was_called_off_is_not_said() -> None:
         want(Want.REPLY, 5_000, 7_000, "no"),
         want(Want.DROP, 5_000, 12_000, "no", "pacific"),
     ]
-    script = scenario([1, 10], clips, expect, results={"ocean": "The Pacific is the biggest"}, result_delay_ms=4_500)
+    script = scenario(
+        [1, 10], clips, expect, results={"ocean": "The Pacific is the biggest"}, delays_ms={"ocean": 4_500}
+    )
     take = perform(OracleSession("s", {script.id: script}), script)
     assert means(take)["stale_result_rate"] == 0.0
     assert any("cancelled" in tick.events for tick in take.recording.ticks)
 
 
 def test_the_plan_counts_ticks_as_a_client_hears_them() -> None:
-    assert [heard_at(ms) for ms in (0, 1, 200, 201, 400)] == [0, 0, 0, 1, 1]
+    assert [heard_at(ms - LEAD_IN_MS) for ms in (0, 1, 200, 201, 400)] == [0, 0, 0, 1, 1]
     assert spread(4, 10, 0) == [10, 11, 12, 13]
     assert spread(3, 10, 20) == [10, 13, 16]
     made = plan(scenario([5], [clip("a", Role.TURN, 0, 900)], [want(Want.REPLY, 900, 2_000, "a", "yes")]))

@@ -1,7 +1,8 @@
 """What a perfect partner does in a scenario, tick by tick: the oracle's plan, a pure function of the script.
 
-Tick k's words are heard from ``(k + 1) * 200`` ms on, so what is to be heard at ``t`` goes into the tick before. The
-oracle has no voice: its written words stand for speech, one a tick unless they have to last.
+Tick k's words are heard from ``(k + 1) * 200`` ms on, so what is to be heard at ``t`` goes into the tick before; and a
+scenario begins as long after tick 0 as the player's lead-in. The oracle has no voice: its written words stand for
+speech, one a tick unless they have to last.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from infra.eval.player import LEAD_IN_MS
 from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Scenario, Want, sample_to_ms
 from schemas.records import Floor, UserActivity
 from schemas.ticks import FRAME_MS
 
 REPLY_AFTER_MS = 200  # and at most a tick more
+INSIDE_MS = 40  # of a window, so that a clock's error does no harm
 NARROW_MS = 1200  # a window as narrow as this is met in its middle, a wider one at its begin
 WIDEST_WORDS = 3  # ticks from one word to the next: 400 ms of quiet between them are a breath
 SPARE_MS = 800  # speech that must outlast an event goes on for so long after it
@@ -91,15 +94,20 @@ def spread(count: int, first: int, until: int) -> list[int]:
 
 
 def heard_at(ms: float) -> int:
-    """The tick whose words are heard first at or after ``ms``."""
-    return max(0, math.ceil(ms / FRAME_MS) - 1)
+    """The tick whose words are heard first at or after ``ms`` of the scenario."""
+    return max(0, math.ceil((ms + LEAD_IN_MS) / FRAME_MS) - 1)
+
+
+def tick_of(ms: float) -> int:
+    """The tick in which this moment of the scenario lies."""
+    return math.floor((ms + LEAD_IN_MS) / FRAME_MS)
 
 
 def plan(scenario: Scenario) -> Plan:
     """Everything that the script wants, laid down; what the background brings is added when it comes."""
     made = Plan()
     for wanted in _wants(scenario, Want.YIELD):
-        made.yields.append(max(0, math.floor(_start_ms(scenario, wanted) / FRAME_MS) - 1))
+        made.yields.append(max(0, tick_of(_start_ms(scenario, wanted)) - 1))
     _listen(scenario, made)
     delegated = {e.clip for e in _wants(scenario, Want.DELEGATE)}
     _delegate(scenario, made)
@@ -174,7 +182,7 @@ def spoken(meaning: str) -> list[str]:
 def _aim(wanted: Expectation) -> int:
     narrow = wanted.to_ms - wanted.from_ms <= NARROW_MS
     middle_ms = (wanted.from_ms + wanted.to_ms) / 2 - FRAME_MS / 2
-    return heard_at(middle_ms if narrow else wanted.from_ms + 1)
+    return heard_at(middle_ms if narrow else wanted.from_ms + INSIDE_MS)
 
 
 def _delegate(scenario: Scenario, made: Plan) -> None:
@@ -192,8 +200,8 @@ def _listen(scenario: Scenario, made: Plan) -> None:
     for clip in scenario.clips:
         if clip.role not in SPEECH_TO_MODEL:
             continue
-        first = math.floor(sample_to_ms(clip.start_sample) / FRAME_MS)
-        last = math.floor(sample_to_ms(clip.end_sample - 1) / FRAME_MS)
+        first = tick_of(sample_to_ms(clip.start_sample))
+        last = tick_of(sample_to_ms(clip.end_sample - 1))
         for tick in range(first, last + 1):
             made.user[tick] = UserActivity.SPEAKING
             made.busy.add(tick - 1)  # its words would be heard in this one
