@@ -31,6 +31,7 @@ class Played:
     pending_words: deque[str] = field(default_factory=deque)
     due: list[tuple[int, list[str]]] = field(default_factory=list)
     mouth: Mouth = field(default_factory=Mouth)
+    left_ms: list[float] = field(default_factory=list)  # of speech still to be heard when the tick began
 
     def words(self, tick: int) -> str:
         """What was said in a tick; "<copy>" for a result's word."""
@@ -75,6 +76,7 @@ def _input(
     waiting = session.pending_words
     session.pending.append(len(waiting))
     session.delegated.append(bool(session.due))
+    session.left_ms.append(session.mouth.left_ms)
     return StepInput(
         session_id=session_id,
         tick=tick,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from schemas.records import Floor
 from services.encoder.model import FrameEncoder
 from services.interaction.nano.model import NanoModel
 from training.bank import Bank
@@ -21,17 +22,23 @@ from training.scenes import TICK, Composer, Recipe, UserTurn
 from training.synth import CORPUS
 
 DIGITAL_SILENCE = "digital silence"
-_PLAIN = Recipe(pause=0.0, interrupt=0.0, backchannel=0.0, typed=0.0, delays=0.0, video=0.0, digital_silence=0.1)
+SPOKEN = "spoken overlaps"
+_PLAIN = Recipe(
+    pause=0.0, interrupt=0.0, backchannel=0.0, typed=0.0, delays=0.0, video=0.0, digital_silence=0.1, voiced=0.0
+)
 SKILLS: dict[str, Recipe] = {
     "turns": replace(_PLAIN, typed=0.15, video=0.3),
     "pauses": replace(_PLAIN, pause=1.0),
     "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
+    # The same when nano's words are spoken: it is heard for longer than it writes.
+    SPOKEN: replace(_PLAIN, interrupt=0.45, backchannel=0.4, voiced=1.0),
     # Nothing but exact zeros around the voice, and stalls: what muted or gated microphones and bad links send.
     DIGITAL_SILENCE: replace(_PLAIN, pause=0.3, digital_silence=1.0, babble=0.0, reverb=0.0, stalls=0.5),
 }
 # Overlaps need something to talk over: counting and results last long enough.
 _LONG = {"fixed": 0.1, "count": 0.5, "open": 0.4}
 TICKS = 90
+SPOKEN_WORDS_LEFT = 3  # so it would not have ended by itself in the three ticks
 MIN_CASES = 10
 
 
@@ -64,8 +71,10 @@ class Scores:
             rows["answer latency"] = {"n": len(latencies), "p50_ms": round(p50), "p90_ms": round(p90)}
         if self.words >= MIN_CASES:
             rows["own transcript"] = {"n_words": self.words, "word_error_rate": round(self.word_errors / self.words, 4)}
-        minutes = self.quiet_ticks / 300
-        rows["words said unasked"] = {"minutes": round(minutes, 2), "per_minute": round(self.false_words / minutes, 3)}
+        if self.quiet_ticks:
+            minutes = self.quiet_ticks / 300
+            per_minute = round(self.false_words / minutes, 3)
+            rows["words said unasked"] = {"minutes": round(minutes, 2), "per_minute": per_minute}
         return rows
 
 
@@ -157,6 +166,22 @@ def _score_overlap(
     scores.add("yields within two ticks when interrupted", not late)
 
 
+def _score_spoken(played: Played, scores: Scores) -> None:
+    """When nano's voice is heard and has more to say: does it stop for an interruption, and only for that?"""
+    answer: tuple[int, tuple[str, ...]] | None = None
+    for turn in sorted(played.script.turns, key=lambda t: t.start):
+        start = turn.start // TICK
+        heard = turn.kind != "typed" and start >= 1 and start + 8 < played.script.ticks and played.left_ms[start] > 0
+        if heard and _remaining(played, start, answer) >= SPOKEN_WORDS_LEFT:
+            stopped = any(played.outputs[t].floor is not Floor.TAKE for t in range(start, start + 4))
+            if turn.phrase is None:
+                scores.add("spoken: goes on through a backchannel", not stopped)
+            else:
+                scores.add("spoken: falls silent within three ticks when interrupted", stopped)
+        if turn.phrase is not None:
+            answer = (_end_tick(turn), _expected(played, turn))
+
+
 def _score_weaving(played: Played, scores: Scores) -> None:
     """A result that arrives while the user is silent and stays so is said at once."""
     busy = set()
@@ -227,15 +252,18 @@ def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[s
         bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
         scores, zeros = Scores(), Scores()
         for skill, recipe in SKILLS.items():
-            kinds = _LONG if skill == "overlaps" else recipe.kinds
+            kinds = _LONG if skill in ("overlaps", SPOKEN) else recipe.kinds
             composer = Composer(bank, replace(recipe, kinds=kinds), TICKS)
             rng = random.Random(f"{seed}/{name}/{skill}")
             for first in range(0, sessions, 16):
                 scripts = [composer.compose(rng) for _ in range(min(16, sessions - first))]
                 for played in play(scripts, encoder, model):
+                    if skill == SPOKEN:
+                        _score_spoken(played, scores)
+                        continue
                     score(played, zeros if skill == DIGITAL_SILENCE else scores)
         voices = [v.name for v in bank.voices]
-        count = (len(SKILLS) - 1) * sessions
+        count = (len(SKILLS) - 1) * sessions  # digital silence is a set of its own
         report["sets"][name] = {"voices": voices, "sessions": count, "figures": scores.report()}
         report["sets"][f"{name}, digital silence"] = {"voices": voices, "sessions": sessions, "figures": zeros.report()}
     report["seconds"] = round(time.monotonic() - started)
@@ -246,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("models/nano"))
     parser.add_argument("--corpus", type=Path, default=CORPUS)
-    parser.add_argument("--sessions", type=int, default=96, help="for each of the three skills and both sets")
+    parser.add_argument("--sessions", type=int, default=96, help="for each skill and both sets")
     parser.add_argument("--out", type=Path, default=Path("models/nano/evaluation.json"))
     args = parser.parse_args(argv)
     report = evaluate(args.folder, args.corpus, args.sessions)

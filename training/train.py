@@ -48,6 +48,7 @@ class Plan:
     first_batch: int = 0
     threads: int = 2
     bf16: bool = True
+    parts: str = ""  # only parameters whose names begin so (separated by commas) learn; "" is all
     eval_every: int = 200
     save_every: int = 100
 
@@ -71,9 +72,12 @@ class Run:
         torch.set_num_threads(plan.threads)
         self.plan, self.config, self.folder, self.corpus = plan, config, folder, corpus
         self.learner = Learner(config)
+        if plan.parts:
+            for name, parameter in self.learner.named_parameters():
+                parameter.requires_grad_(name.startswith(tuple(plan.parts.split(","))))
         self.ema = {name: p.detach().clone() for name, p in self.learner.named_parameters()}
-        matrices = [p for p in self.learner.parameters() if p.ndim > 1]
-        vectors = [p for p in self.learner.parameters() if p.ndim <= 1]
+        matrices = [p for p in self.learner.parameters() if p.ndim > 1 and p.requires_grad]
+        vectors = [p for p in self.learner.parameters() if p.ndim <= 1 and p.requires_grad]
         groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
         self.progress = Progress()
@@ -144,7 +148,7 @@ class Run:
         names, live = zip(*((n, p.detach()) for n, p in self.learner.named_parameters()), strict=True)
         torch._foreach_lerp_([self.ema[n] for n in names], list(live), 1 - decay)
         for module in self.learner.modules():
-            if isinstance(module, Experts):
+            if isinstance(module, Experts) and not self.plan.parts:
                 module.rebalance(self.plan.balance)
         self.progress.step += 1
         self.progress.sessions_heard += len(batch.codes)
@@ -237,13 +241,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="stop (resumably) after so long")
     for name, kind in (("steps", int), ("rate", float), ("threads", int), ("seed", int), ("warmup", int)):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Plan(), name))
+    parser.add_argument("--parts", default="", help="learn only parameters whose names begin so, e.g. backbone.heads.0")
     parser.add_argument("--tiny", action="store_true", help="a model that trains in a minute, to prove the road")
     args = parser.parse_args(argv)
     if args.tiny:
         from training.tiny import tiny_run
 
         return tiny_run(args.folder)
-    plan = Plan(steps=args.steps, rate=args.rate, threads=args.threads, seed=args.seed, warmup=args.warmup)
+    chosen = {name: getattr(args, name) for name in ("steps", "rate", "threads", "seed", "warmup", "parts")}
+    plan = Plan(**chosen)
     run = Run(plan, default_config(), args.folder, args.corpus)
     if args.finetune:
         if args.finetune.is_dir():
