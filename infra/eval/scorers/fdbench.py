@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.eval.meaning import any_mention
-from infra.eval.scenario import Role, Want
+from infra.eval.scenario import Expectation, Role, Want
 from infra.eval.scorers.fdb1 import EARLY_MS, takeover
-from infra.eval.take import Observation, Take, begin_ms
+from infra.eval.take import Observation, Take, UserTurn, begin_ms
 
 STOP_WITHIN_MS = 2000.0
 
@@ -27,13 +27,19 @@ def _replies(take: Take) -> Iterator[Observation]:
         if turn is None:
             continue
         from_ms = turn.end_ms - EARLY_MS
-        begun = take.speech.words_in(from_ms, wanted.to_ms + 1)
-        meant = not wanted.meanings or bool(any_mention(take.said_in(from_ms, turn.until_ms), wanted.meanings))
-        success = bool(begun) and meant
+        begun, meant = replied(take, turn, wanted)
+        success = begun and meant
         note = "" if success else "said something else" if begun else "no reply in the window"
         yield take.see("success_reply_rate", success, turn.end_ms, failed=not success, note=note)
         early = takeover(take.speech.words_in(turn.start_ms, from_ms))
         yield take.see("early_interrupt_rate", early, turn.start_ms, failed=early, note="cut in" if early else "")
+
+
+def replied(take: Take, turn: UserTurn, wanted: Expectation) -> tuple[bool, bool]:
+    """Whether words were begun in the window, and whether one of the meanings (if there are any) was said."""
+    from_ms = turn.end_ms - EARLY_MS
+    meant = not wanted.meanings or bool(any_mention(take.said_in(from_ms, turn.until_ms), wanted.meanings))
+    return bool(take.speech.words_in(from_ms, wanted.to_ms + 1)), meant
 
 
 def _interrupts(take: Take) -> Iterator[Observation]:

@@ -66,14 +66,14 @@ def yields(take: Take, rate: str, latency: str) -> Iterator[Observation]:
         start_ms = begin_ms(clip)
         if not take.agent_speaking_at(start_ms):
             continue
-        silent = _first_silent(take, start_ms, YIELD_WITHIN_MS)
+        silent = first_silent(take, start_ms, YIELD_WITHIN_MS)
         note = "" if silent is not None else "did not yield within 2 s"
         yield take.see(rate, silent is not None, start_ms, failed=silent is None, note=note)
         if silent is not None:
             yield take.see(latency, (silent - take.tick_at(start_ms)) * FRAME_MS / 1000, start_ms)
 
 
-def _first_silent(take: Take, from_ms: float, within_ms: float) -> int | None:
+def first_silent(take: Take, from_ms: float, within_ms: float) -> int | None:
     first = take.tick_at(from_ms)
     last = min(first + int(within_ms // FRAME_MS), take.ticks - 1)
     return next((k for k in range(first, last + 1) if not take.agent_ticks[k]), None)
@@ -84,7 +84,7 @@ def _selectivity(take: Take) -> Iterator[Observation]:
     to begin before 2 s after its end (tics and speech to others only)."""
     for clip in take.clips(SELECTIVITY):
         if take.agent_speaking_at(begin_ms(clip)):
-            wrong = _first_silent(take, begin_ms(clip), HOLD_FOR_MS) is not None
+            wrong = first_silent(take, begin_ms(clip), HOLD_FOR_MS) is not None
             note = f"stopped for a {clip.role}"
         elif clip.role != Role.BACKCHANNEL and not _owes(take, clip):
             wrong = _begins_for(take, clip)
