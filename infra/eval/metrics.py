@@ -107,7 +107,7 @@ def _row1() -> list[Metric]:
         Metric("tor", 1, P, How.RATE, 1, _SMOOTH, 0.98, words=True, says="turns after which the model takes the floor"),
         Metric("R_R", 1, P, How.RATE, 1, _SMOOTH, says="turns that ended with the model silent and were answered"),
         Metric("L_R_s", 1, S, How.MEAN, -1, _SMOOTH, None, 1.15, _TAU, says="how long that took"),
-        Metric("success_reply_rate", 1, P, How.RATE, 1, ALONE, words=True,
+        Metric("success_reply_rate", 1, P, How.RATE, 1, _SMOOTH, words=True,
                says="replied in the window and, where the script says what, to the point"),
         Metric("early_interrupt_rate", 1, P, How.RATE, -1, _SMOOTH, words=True,
                says="took the floor more than 0.5 s before the user's end"),

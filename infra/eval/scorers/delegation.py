@@ -79,7 +79,7 @@ def pending_spans(take: Take) -> list[tuple[float, float]]:
 
 
 def _while_pending(take: Take) -> Iterator[Observation]:
-    """Rows 1, 5 and 11 once more, for what happened while a task was under way."""
+    """Rows 1 and 11 once more, for what happened while a task was under way; row 5 also while its result was said."""
     spans = pending_spans(take)
     if not spans:
         return
@@ -97,9 +97,7 @@ def _while_pending(take: Take) -> Iterator[Observation]:
         begun = onset(take.speech, turn) if turn is not None and _inside(turn.end_ms, spans) else None
         if turn is not None and begun is not None:
             yield take.see("turn_latency_pending_s", (begun.start_ms - turn.end_ms) / 1000, turn.end_ms)
-    for seen in tau.yields(take, "R_Y_pending", "L_Y_pending_s"):
-        if _inside(seen.at_ms, spans):
-            yield seen
+    yield from tau.yields(take, "R_Y_pending", "L_Y_pending_s")
 
 
 def _inside(ms: float, spans: list[tuple[float, float]]) -> bool:
