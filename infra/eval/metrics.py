@@ -219,4 +219,18 @@ def _row11() -> list[Metric]:
 METRICS: tuple[Metric, ...] = (
     *_row1(), *_row2(), *_row3(), *_rows4and5(), *_row6(), *_rows7to9(), *_row10(), *_row11(),
 )  # fmt: skip
+HEADLINES: tuple[str, ...] = (
+    "turn_latency_p50_s", "turn_latency_p90_s", "tor", "R_R", "L_R_s",
+    "pause_tor", "I_A", "smooth_turns",
+    "backchannel_tor", "backchannel_per_min", "backchannel_f1", "backchannel_f1_random",
+    "S_BC", "S_VT", "S_ND",
+    "R_Y", "L_Y_s", "selective_barge_in",
+    "respond_rate", "response_latency_s", "resume_position_error_words",
+    "cue_speak", "time_speak",
+    "rep_count", "action_iou", "pauc_05", "false_alarms_per_min",
+    "filler_s", "weave_rate", "weave_lag_s", "stale_result_rate", "ticks_blocked",
+    "turn_latency_pending_p50_s", "R_Y_pending",
+    "deadline_miss_rate", "deadline_longest_run_ticks", "jitter_p99_ms", "underruns_per_min",
+)  # fmt: skip
+"""What the first table of the report shows: the twelve rows."""
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -89,15 +90,21 @@ def _folder(package: str) -> Path | None:
 
 
 class Recogniser:
-    """``cache`` is a folder for what has been recognised, by the hash of the sound and the model's name."""
+    """``cache`` is a folder for what has been recognised, by the hash of the sound and the model's name. The model is
+    loaded when it is first needed."""
 
-    def __init__(self, voice: Voice, cache: Path) -> None:
-        self.voice, self._cache = voice, cache
+    def __init__(self, cache: Path, load: Callable[[], Voice] = load) -> None:
+        self._cache, self._load = cache, load
+
+    @cached_property
+    def voice(self) -> Voice:
+        """Raises ``HearingMissing``."""
+        return self._load()
 
     def fill(self, recording: Recording, path: Path) -> Recording:
         """The recording with its ``heard`` words; ``path`` is ``model.wav``. Raises ``soundfile.SoundFileError``."""
         samples, rate_hz = soundfile.read(path, dtype="int16")
-        return replace(recording, heard=self.words(samples, rate_hz))
+        return replace(recording, heard=self.words(samples, rate_hz), heard_by=self.voice.name)
 
     def words(self, samples: Pcm, rate_hz: int) -> list[HeardWord]:
         """All words in PCM16 mono; times in ms from its begin."""

@@ -55,10 +55,10 @@ class ResultLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``model`` is the name in the report (``nano``, ``harness``, ``oracle``, …). ``start_offset_ms`` aligns the
     script: scenario time 0 lies that long after the begin of tick 0 as the player measured it (0: on the dot).
-    ``heard`` is filled by the recogniser, None before. ``stamp`` names the scenario, code and weights that it was made
-    with, so that an interrupted run can go on; ``script`` is the fingerprint of the scenario alone. ``underruns``
-    counts turns whose audio came after the former's had run out; ``player_late_ms`` is how late the player's own worst
-    message went out: where that is large the machine was too busy to measure.
+    ``stamp`` names the scenario, code and weights that it was made with, so that an interrupted run can go on;
+    ``script`` is the fingerprint of the scenario alone. ``underruns`` counts turns whose audio came after the former's
+    had run out; ``player_late_ms`` is how late the player's own worst message went out: where that is large the machine
+    was too busy to measure. ``heard`` is filled by the recogniser (``heard_by``), None before.
     """
 
     v: int = RECORDING_VERSION
@@ -75,6 +75,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stamp: str = ""
     script: str = ""
     heard: list[HeardWord] | None = None
+    heard_by: str = ""
     error: str = ""
 
     @property

@@ -45,8 +45,7 @@ class Estimate:
 def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False) -> Estimate:
     """Sum of values over sum of weights: a mean, a rate, an F1, events a minute. Hidden below ``MIN_N`` observations.
 
-    ``binary``: the values are 0 or 1; where all are alike the bootstrap knows no spread, and the exact
-    (Clopper-Pearson) bound stands in its place.
+    ``binary``: the values are 0 or 1; see ``_all_alike``.
     """
     n = sum(len(sample.values) for sample in samples)
     hidden = _hidden(n)
@@ -57,16 +56,14 @@ def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False) -> Esti
         return Estimate(None, n, note="nothing to count")
     value = float(over.sum() / under.sum())
     if binary and value in (0.0, 1.0):
-        bound = ((1 - LEVEL) / 2) ** (1 / n)
-        low, high = (bound, 1.0) if value else (0.0, 1 - bound)
-        return Estimate(value, n, low, high, "exact interval")
+        return _all_alike(value, n)
     drawn = _draws(len(samples), seed)
     low, high = _interval(_quotient(over[drawn].sum(axis=1), under[drawn].sum(axis=1)))
     return Estimate(value, n, low, high)
 
 
 def macro(samples: Sequence[Sample], seed: str) -> Estimate:
-    """The mean over groups of each group's ``ratio``; scenarios are drawn within their group."""
+    """The mean over groups of each group's rate of zeros and ones; scenarios are drawn within their group."""
     n = sum(len(sample.values) for sample in samples)
     hidden = _hidden(n)
     if hidden is not None:
@@ -77,8 +74,11 @@ def macro(samples: Sequence[Sample], seed: str) -> Estimate:
         drawn = _draws(len(over), f"{seed}/{group}")
         values.append(float(over.sum() / under.sum()))
         spread.append(_quotient(over[drawn].sum(axis=1), under[drawn].sum(axis=1)))
+    value = float(np.mean(values))
+    if value in (0.0, 1.0):
+        return _all_alike(value, n)
     low, high = _interval(np.mean(spread, axis=0))
-    return Estimate(float(np.mean(values)), n, low, high)
+    return Estimate(value, n, low, high)
 
 
 def quantile(samples: Sequence[Sample], q: float, seed: str) -> Estimate:
@@ -101,6 +101,13 @@ def highest(samples: Sequence[Sample]) -> Estimate:
     """The greatest of all values, as counted: no interval."""
     values = [value for sample in samples for value in sample.values]
     return Estimate(float(max(values)), len(values)) if values else Estimate(None, 0, note="never happened")
+
+
+def _all_alike(value: float, n: int) -> Estimate:
+    """All 0 or all 1: the bootstrap knows no spread there, so the exact (Clopper-Pearson) bound stands in its place."""
+    bound = ((1 - LEVEL) / 2) ** (1 / n)
+    low, high = (bound, 1.0) if value else (0.0, 1 - bound)
+    return Estimate(value, n, low, high, "exact interval")
 
 
 def _redrawn(samples: Sequence[Sample], size: int, seed: str) -> Iterator[list[_Floats]]:

@@ -85,10 +85,10 @@ def _selectivity(take: Take) -> Iterator[Observation]:
     for clip in take.clips(SELECTIVITY):
         if take.agent_speaking_at(begin_ms(clip)):
             wrong = first_silent(take, begin_ms(clip), HOLD_FOR_MS) is not None
-            note = f"stopped for a {clip.role}"
+            note = f"stopped: {clip.role}"
         elif clip.role != Role.BACKCHANNEL and not _owes(take, clip):
             wrong = _begins_for(take, clip)
-            note = f"began to speak for a {clip.role}"
+            note = f"began to speak: {clip.role}"
         else:
             continue
         yield take.see(SELECTIVITY[clip.role], not wrong, begin_ms(clip), failed=wrong, note=note if wrong else "")
