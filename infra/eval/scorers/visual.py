@@ -17,7 +17,7 @@ from schemas.ticks import FRAME_MS
 W = 0.5
 SILENT_SCORE, FULL_SCORE, PART_SCORE = 0.5, 2.0, 1.0
 COUNT_SLACK = 1
-SLACK_MS = float(FRAME_MS)  # one micro-turn is the finest step in time that a model has: so much off counts as exact
+SLACK_MS = FRAME_MS + 100.0  # a micro-turn, the finest step that a model has, and its delivery: so much off is exact
 
 
 def score(take: Take) -> Iterator[Observation]:
