@@ -7,7 +7,7 @@ seeded by the metric and the model, so that the same recordings give the same re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +86,7 @@ def quantile(samples: Sequence[Sample], q: float, seed: str) -> Estimate:
     values = [value for sample in samples for value in sample.values]
     if not values:
         return Estimate(None, 0, note="never happened")
-    spread = np.array([np.quantile(np.concatenate(drawn), q) for drawn in _redrawn(samples, len(values), seed)])
+    spread = _redrawn_quantiles(samples, q, seed)
     low, high = _interval(spread)
     return Estimate(float(np.quantile(values, q)), len(values), low, high)
 
@@ -110,12 +110,24 @@ def _all_alike(value: float, n: int) -> Estimate:
     return Estimate(value, n, low, high, "exact interval")
 
 
-def _redrawn(samples: Sequence[Sample], size: int, seed: str) -> Iterator[list[_Floats]]:
-    """The values of each redrawn set of scenarios; fewer sets where there are very many values."""
-    arrays = [np.array(sample.values, np.float64) for sample in samples if sample.values]
-    resamples = RESAMPLES if size <= MANY else RESAMPLES // 10
-    for drawn in _draws(len(arrays), seed)[:resamples]:
-        yield [arrays[i] for i in drawn]
+def _redrawn_quantiles(samples: Sequence[Sample], q: float, seed: str) -> _Floats:
+    """The quantile of each redrawn set of scenarios; fewer sets where there are very many values.
+
+    Instead of copying a scenario's values as often as it was drawn, each sorted value is counted so often.
+    """
+    kept = [sample.values for sample in samples if sample.values]
+    values = np.concatenate([np.array(each, np.float64) for each in kept])
+    owner = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
+    order = np.argsort(values)
+    values, owner = values[order], owner[order]
+    resamples = RESAMPLES if len(values) <= MANY else RESAMPLES // 10
+    spread = np.empty(resamples)
+    for number, drawn in enumerate(_draws(len(kept), seed)[:resamples]):
+        seen = np.cumsum(np.bincount(drawn, minlength=len(kept))[owner])
+        place = q * (seen[-1] - 1)
+        low, high = values[np.searchsorted(seen, [np.floor(place), np.ceil(place)], side="right")]
+        spread[number] = low + (high - low) * (place - np.floor(place))
+    return spread
 
 
 def _hidden(n: int) -> Estimate | None:

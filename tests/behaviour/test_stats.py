@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from infra.eval import stats
@@ -91,3 +92,14 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 def test_very_many_values_are_drawn_less_often() -> None:
     made = stats.quantile(samples([float(i % 100) for i in range(6000)], per_scenario=60), 0.99, "seed")
     assert made.n == 6000 and made.value == pytest.approx(98.01, abs=1.0)
+
+
+def test_counting_values_is_the_same_as_copying_them() -> None:
+    """The quantiles of redrawn sets, against sets that are written out."""
+    rng = np.random.default_rng(5)
+    made = [Sample(f"s{i}", tuple(rng.normal(size=rng.integers(1, 5))), ()) for i in range(12)]
+    spread = stats._redrawn_quantiles(made, 0.9, "seed")
+    written_out = [
+        np.quantile(np.concatenate([made[i].values for i in drawn]), 0.9) for drawn in stats._draws(len(made), "seed")
+    ]
+    assert spread == pytest.approx(np.array(written_out))
