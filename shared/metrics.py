@@ -60,6 +60,10 @@ RESTORES = Counter("microturn_restores", "Sessions rebuilt from the log.", ["ser
 RESTORE_TICKS = Counter("microturn_restore_ticks", "Ticks read back to rebuild sessions.", ["service"])
 CATCH_UP_TICKS = Counter("microturn_catch_up_ticks", "Ticks taken more than one at a time by a late worker.")
 
+PARTITIONS_OWNED = Gauge("microturn_partitions_owned", "Partitions that a worker answers for.", ["service"])
+TAKEOVERS = Counter("microturn_takeovers", "Partitions taken over.", ["service"])
+TURNS_FENCED = Counter("microturn_turns_fenced", "Turns of an outdated owner that a worker ignored.")
+
 # --- background ---
 TASKS_RUNNING = Gauge("microturn_background_tasks_running", "Background tasks being worked on.")
 TASKS_ENDED = Counter("microturn_background_tasks_ended", "Background tasks by their last result.", ["kind"])

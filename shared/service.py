@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from shared import logging, metrics
 from shared.clock import Clock, SystemClock
 from shared.log.api import Log
+from shared.log.lease_keeper import LeaseKeeper
 from shared.log.loop import ConsumeLoop
 from shared.settings import ServiceSettings, load
 
@@ -68,13 +69,20 @@ async def readiness(settings: ServiceSettings) -> AsyncIterator[metrics.Health]:
 
 
 async def follow(
-    loop: ConsumeLoop, stop: asyncio.Event, health: metrics.Health, *beside: Coroutine[Any, Any, None]
+    loop: ConsumeLoop,
+    stop: asyncio.Event,
+    health: metrics.Health,
+    *beside: Coroutine[Any, Any, None],
+    ready: asyncio.Event | None = None,
 ) -> None:
-    """Run a consume loop, and what has to run beside it, until ``stop``. Any of them failing ends all of them."""
+    """Run a consume loop, and what has to run beside it, until ``stop``. Any of them failing ends all of them.
+
+    The process says that it is ready once the loop is connected and ``ready``, if there is one, is set.
+    """
     main_task = asyncio.create_task(loop.run())
     tasks = [main_task, *(asyncio.create_task(one) for one in beside)]
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
-    ready = asyncio.create_task(_announce(loop, health))
+    announcing = asyncio.create_task(_announce(loop, health, ready))
     try:
         await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
@@ -85,11 +93,20 @@ async def follow(
         await asyncio.gather(*tasks)
     finally:
         stop.set()
-        for task in (*tasks, stopping, ready):
+        for task in (*tasks, stopping, announcing):
             task.cancel()
-        await asyncio.gather(*tasks, stopping, ready, return_exceptions=True)
+        await asyncio.gather(*tasks, stopping, announcing, return_exceptions=True)
 
 
-async def _announce(loop: ConsumeLoop, health: metrics.Health) -> None:
+async def leave(keeper: LeaseKeeper, stop: asyncio.Event, left: asyncio.Event) -> None:
+    """On ``stop`` hand partitions over, then set ``left``: what serves them runs until that."""
+    await stop.wait()
+    await keeper.leave()
+    left.set()
+
+
+async def _announce(loop: ConsumeLoop, health: metrics.Health, ready: asyncio.Event | None) -> None:
     await loop.started.wait()
+    if ready is not None:
+        await ready.wait()
     health.set_ready()

@@ -7,14 +7,15 @@ import asyncio
 from schemas.topics import CAPTURE_FRAMES
 from services.encoder.model import FrameEncoder, set_threads
 from services.encoder.settings import EncoderSettings
-from services.encoder.worker import EncoderWorker
+from services.encoder.worker import GROUP, EncoderWorker
 from shared.clock import Clock
 from shared.context import SharedContext, WorkerRegistry
 from shared.log.api import Log
+from shared.log.lease_keeper import LeaseKeeper, LeaseSettings
 from shared.log.loop import ConsumeLoop, LoopSettings
-from shared.log.loop_metrics import PrometheusLoopMetrics
+from shared.log.loop_metrics import LoopMetrics, PrometheusLoopMetrics
 from shared.logging import get_logger
-from shared.service import follow, readiness
+from shared.service import follow, leave, readiness
 
 logger = get_logger(__name__)
 
@@ -27,17 +28,25 @@ async def run(settings: EncoderSettings, log: Log, clock: Clock, stop: asyncio.E
         logger.info("encoder_loaded", version=encoder.version, d=encoder.d)
         name = f"encoder-{settings.instance_id}"
         worker = EncoderWorker(encoder, log, clock, client_id=name)
-        loop = ConsumeLoop(
-            log,
-            worker,
-            LoopSettings(service=name, topics=(CAPTURE_FRAMES,), group="encoder", instance_id=name),
-            clock=clock,
-            metrics=PrometheusLoopMetrics("encoder"),
-        )
+        loop = new_loop(log, worker, clock, name=name, metrics=PrometheusLoopMetrics("encoder"))
+        leases = LeaseSettings("encoder", settings.instance_id, standby=settings.standby)
+        keeper = LeaseKeeper(log, clock, worker, CAPTURE_FRAMES, leases)
+        left = asyncio.Event()
         context = SharedContext(settings.redis_url)
         try:
             registry = WorkerRegistry(context, clock, "encoder", settings.instance_id)
             info = {"encoder_version": encoder.version}
-            await follow(loop, stop, health, registry.keep(lambda: info, stop))
+            beside = (keeper.run(left), leave(keeper, stop, left), registry.keep(lambda: info, left))
+            await follow(loop, left, health, *beside, ready=keeper.settled)
         finally:
             await context.close()
+
+
+def new_loop(
+    log: Log, worker: EncoderWorker, clock: Clock, *, name: str, metrics: LoopMetrics | None = None
+) -> ConsumeLoop:
+    """The consume loop that a worker needs, bound to it; what it reads its leases decide."""
+    settings = LoopSettings(service=name, topics=(CAPTURE_FRAMES,), group=GROUP)
+    loop = ConsumeLoop(log, worker, settings, clock=clock, metrics=metrics, assignment={})
+    worker.bind(loop)
+    return loop

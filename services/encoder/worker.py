@@ -3,16 +3,19 @@
 State per session is an 800-sample window tail and the last picture, both rebuilt from ``capture.frames`` when a
 session turns up in its middle. A tick that never came is encoded as silence, so that everything after this service
 sees consecutive ticks.
+
+Partitions come by leases. What two encoders make of one tick is the same to the bit, and whoever reads takes the first
+of each tick: so an owner needs no fence, and a standby nothing but to be awake.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
@@ -26,8 +29,8 @@ from shared import metrics
 from shared.clock import Clock
 from shared.fencing import Fence
 from shared.log.api import Consumer, Log, TopicPartition
-from shared.log.loop import Incoming, InvalidRecord, Outgoing
-from shared.log.reading import read_since
+from shared.log.loop import Finished, Incoming, InvalidRecord, Outgoing, Output
+from shared.log.reading import read_since, resume_offsets
 from shared.log.retry import Backoff, retrying
 from shared.logging import get_logger
 from shared.ordering import TickOrder, Verdict
@@ -40,6 +43,9 @@ PICTURE_TICKS = 5  # a picture older than this is no first half of a pair
 LOOK_BACK_TICKS = PICTURE_TICKS + 1
 REORDER_TICKS = 3
 IDLE_S = 900.0
+STUCK_S = 60.0
+SWEEP_EVERY_S = 10.0
+GROUP = "encoder"
 _SILENCE = bytes(FRAME_BYTES)
 
 logger = get_logger(__name__)
@@ -54,6 +60,7 @@ class Stream:
     tail: dmel.Pcm = field(default_factory=lambda: dmel.new_tails(1)[0])
     picture: video.Picture | None = None
     picture_tick: int = -1
+    held: dict[int, Incoming] = field(default_factory=dict)  # inputs that wait for an earlier tick
     last_seen: float = 0.0
     fence: Fence = field(default_factory=Fence)
 
@@ -68,8 +75,22 @@ class Work:
     problem: str = ""
 
 
+def sources(partitions: Iterable[int]) -> list[TopicPartition]:
+    return [TopicPartition(CAPTURE_FRAMES.name, partition) for partition in partitions]
+
+
+class Following(Protocol):
+    """The part of the consume loop that changes what is read, and keeps inputs open; see ``ConsumeLoop``."""
+
+    started: asyncio.Event
+
+    async def follow(self, partitions: Mapping[TopicPartition, int | None]) -> None: ...
+
+    def defer(self, incoming: Incoming) -> None: ...
+
+
 class EncoderWorker:
-    """Handler of the consume loop."""
+    """Handler of the consume loop and tenant of its leases; ``bind`` it to the loop before that runs."""
 
     def __init__(self, encoder: FrameEncoder, log: Log, clock: Clock, *, client_id: str) -> None:
         self._encoder = encoder
@@ -78,45 +99,93 @@ class EncoderWorker:
         self._client_id = client_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._streams: dict[str, Stream] = {}
-        self._fresh_from: dict[int, int] = {}  # partition -> first offset that came after the assignment
-        self._next_offset: dict[int, int] = {}  # partition -> one past the last frame taken
+        self._fresh_from: dict[int, int] = {}  # partition -> first offset that came after we took it
+        self._owned: dict[int, int] = {}  # partition -> epoch of our claim
+        self._followed: frozenset[int] = frozenset()
+        self._loop: Following | None = None
         self._next_sweep = 0.0
 
+    def bind(self, loop: Following) -> None:
+        self._loop = loop
+
+    # --- leases -----------------------------------------------------------------------------------------------------
+
+    def owned(self) -> Mapping[int, int]:
+        return self._owned
+
+    def warm(self) -> frozenset[int]:
+        return self._followed - self._owned.keys()
+
+    def epoch(self, partition: int) -> int:
+        return 0
+
+    async def follow(self, partitions: frozenset[int]) -> None:
+        """A restore reads a second of frames: there is nothing to keep warm but the process."""
+        self._followed = partitions
+
+    async def claim(self, epochs: Mapping[int, int]) -> None:
+        """Go on where the former owner has committed; what it had done since is done again, and ignored.
+
+        Raises:
+            LogUnavailable: the log does not answer.
+        """
+        await self._bound.started.wait()
+        new = sources(epochs)
+        starts = await retrying(lambda: self._find_starts(new), clock=self._clock, backoff=Backoff())
+        await self._bound.follow({**dict.fromkeys(sources(self._owned)), **starts})
+        self._owned.update(epochs)
+        self._count()
+
+    async def _find_starts(self, new: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        consumer = await self._log.consumer(client_id=self._client_id, group=GROUP)
+        try:
+            for source, end in (await consumer.end_offsets(new)).items():
+                self._fresh_from[source.partition] = end
+            return await resume_offsets(consumer, new)
+        finally:
+            await consumer.close()
+
+    async def superseded(self, partition: int, epoch: int) -> None:
+        """Somebody else has it: stop, and commit what was done."""
+        await self._bound.follow(dict.fromkeys(sources(p for p in self._owned if p != partition)))
+        self._count()
+
+    def _count(self) -> None:
+        metrics.PARTITIONS_OWNED.labels("encoder").set(len(self._owned))
+
+    @property
+    def _bound(self) -> Following:
+        if self._loop is None:
+            raise RuntimeError("bind the worker to a consume loop first")
+        return self._loop
+
     async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
-        """Take partitions over; streams of ones that come back unmoved are kept."""
-        ends = await consumer.end_offsets(sorted(partitions))
-        for source in partitions:
-            if self._next_offset.get(source.partition) != await consumer.committed(source):
-                self._forget_partition(source.partition)
-            self._fresh_from[source.partition] = ends[source]
-        for partition in set(self._next_offset) - {source.partition for source in partitions}:
-            self._forget_partition(partition)
         logger.info("partitions_assigned", partitions=sorted(s.partition for s in partitions))
 
     async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Nothing to save: the log has it."""
-
-    def _forget_partition(self, partition: int) -> None:
-        self._next_offset.pop(partition, None)
-        for session_id in [s for s, stream in self._streams.items() if stream.partition == partition]:
+        lost = {source.partition for source in partitions}
+        for session_id in [s for s, stream in self._streams.items() if stream.partition in lost]:
             del self._streams[session_id]
+        for partition in lost:
+            self._owned.pop(partition, None)
 
     # --- a batch ---------------------------------------------------------------------------------------------------
 
-    async def handle(self, batch: Sequence[Incoming]) -> list[Outgoing | InvalidRecord]:
+    async def handle(self, batch: Sequence[Incoming]) -> list[Output]:
         """Encoded frames for all ticks that are ready. Raises ``LogUnavailable`` when a tail can't be read back."""
         await self._open_unknown(batch)
         queues: dict[str, deque[Work]] = {}
-        refused: list[Outgoing | InvalidRecord] = []
+        refused: list[Output] = []
+        released: list[Output] = []
         for item in batch:
-            self._receive(item, queues, refused)
+            self._receive(item, queues, refused, released)
         encoded = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, queues)
-        for item in batch:
-            self._next_offset[item.record.partition] = item.record.offset + 1
-        self._sweep()
-        return [*refused, *encoded]
+        return [*refused, *encoded, *released, *self._sweep()]
 
-    def _receive(self, item: Incoming, queues: dict[str, deque[Work]], refused: list[Outgoing | InvalidRecord]) -> None:
+    def _receive(
+        self, item: Incoming, queues: dict[str, deque[Work]], refused: list[Output], released: list[Output]
+    ) -> None:
         frame: r.CaptureFrame = item.value
         stream = self._streams.get(frame.session_id)
         if stream is None:  # its last frame was in this batch already
@@ -132,10 +201,15 @@ class EncoderWorker:
         pushed = stream.order.push(frame.tick, (item, frame), last=frame.final)
         if pushed.verdict is Verdict.DUPLICATE:
             metrics.DUPLICATES_IGNORED.labels("encoder").inc()
+        elif pushed.verdict is Verdict.HELD:
+            self._bound.defer(item)  # not committed before it is encoded: a crash must find it again
+            stream.held[frame.tick] = item
         queue = queues.setdefault(frame.session_id, deque())
         for tick, arrival in pushed.ready:
             source, ready = arrival or (item, self._silent(frame, tick))
             queue.append(Work(stream, ready, source))
+            if tick in stream.held:
+                released.append(Finished(stream.held.pop(tick)))
         stream.last_seen = self._clock.monotonic()
         if frame.final:
             self._streams.pop(frame.session_id, None)
@@ -153,8 +227,8 @@ class EncoderWorker:
 
     # --- off the event loop ----------------------------------------------------------------------------------------
 
-    def _run(self, queues: dict[str, deque[Work]]) -> list[Outgoing | InvalidRecord]:
-        out: list[Outgoing | InvalidRecord] = []
+    def _run(self, queues: dict[str, deque[Work]]) -> list[Output]:
+        out: list[Output] = []
         while queues:
             for session_id in [s for s, queue in queues.items() if not queue]:
                 del queues[session_id]
@@ -165,7 +239,7 @@ class EncoderWorker:
                     self._encode(round_, out)
         return out
 
-    def _encode(self, round_: Sequence[Work], out: list[Outgoing | InvalidRecord]) -> None:
+    def _encode(self, round_: Sequence[Work], out: list[Output]) -> None:
         pcm = np.stack([np.frombuffer(work.frame.audio, "<i2") for work in round_])
         codes, tails = dmel.encode(pcm, np.stack([work.stream.tail for work in round_]))
         patches = [self._look(work) for work in round_]
@@ -268,10 +342,15 @@ class EncoderWorker:
             stream.tail = np.frombuffer(past[newest].audio, "<i2")[-dmel.HOP :]
         metrics.RESTORES.labels("encoder").inc()
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> list[Output]:
+        """Forget sessions that fell silent without an end; sooner when one keeps its partition from committing."""
         now = self._clock.monotonic()
         if now < self._next_sweep:
-            return
-        self._next_sweep = now + 60.0
-        for session_id in [s for s, stream in self._streams.items() if now - stream.last_seen > IDLE_S]:
-            del self._streams[session_id]
+            return []
+        self._next_sweep = now + SWEEP_EVERY_S
+        idle = [
+            session_id
+            for session_id, stream in self._streams.items()
+            if now - stream.last_seen > (STUCK_S if stream.held else IDLE_S)
+        ]
+        return [Finished(item) for session_id in idle for item in self._streams.pop(session_id).held.values()]

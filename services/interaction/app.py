@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from schemas.topics import BACKGROUND_RESULTS, ENCODER_FRAMES
+from schemas.topics import ENCODER_FRAMES
+from services.interaction.charges import TOPICS
 from services.interaction.models import load_model
 from services.interaction.settings import InteractionSettings
-from services.interaction.worker import InteractionWorker
+from services.interaction.worker import GROUP, InteractionWorker
 from shared.clock import Clock
 from shared.context import ContextUnavailable, SharedContext, WorkerRegistry, WriteBehind
 from shared.log.api import Log
+from shared.log.lease_keeper import LeaseKeeper, LeaseSettings
 from shared.log.loop import ConsumeLoop, LoopSettings
-from shared.log.loop_metrics import PrometheusLoopMetrics
+from shared.log.loop_metrics import LoopMetrics, PrometheusLoopMetrics
 from shared.logging import get_logger
-from shared.service import follow, readiness
+from shared.service import follow, leave, readiness
 
+MAX_OPEN = 5_000  # frames of a partition without a turn in the log; beyond that, reading on waits
 logger = get_logger(__name__)
 
 
@@ -39,21 +43,38 @@ async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: async
             await _check_encoders(registry, model.name, model.encoder_version)
             notes = WriteBehind(context, clock)
             worker = InteractionWorker(model, log, clock, client_id=name, notes=notes)
-            loop = ConsumeLoop(
-                log,
-                worker,
-                LoopSettings(
-                    service=name, topics=(ENCODER_FRAMES, BACKGROUND_RESULTS), group="interaction", instance_id=name
-                ),
-                clock=clock,
-                metrics=PrometheusLoopMetrics("interaction"),
-            )
+            loop = new_loop(log, worker, clock, name=name, metrics=PrometheusLoopMetrics("interaction"))
+            leases = LeaseSettings("interaction", settings.instance_id, standby=settings.standby)
+            keeper = LeaseKeeper(log, clock, worker, ENCODER_FRAMES, leases)
+            left = asyncio.Event()
             announce = registry.keep(
-                lambda: {"model": model.name, "sessions": worker.session_count}, stop, on_lost=worker.note_again
+                lambda: {"model": model.name, "sessions": worker.session_count}, left, on_lost=worker.note_again
             )
-            await follow(loop, stop, health, notes.run(stop), announce)
+            beside = (keeper.run(left), leave(keeper, stop, left), notes.run(left), announce)
+            try:
+                await follow(loop, left, health, *beside, ready=keeper.settled)
+            finally:
+                await worker.close()
         finally:
             await context.close()
+
+
+def new_loop(
+    log: Log, worker: InteractionWorker, clock: Clock, *, name: str, metrics: LoopMetrics | None = None, **settings: Any
+) -> ConsumeLoop:
+    """The consume loop that a worker needs, bound to it; what it follows its leases decide."""
+    loop = ConsumeLoop(
+        log,
+        worker,
+        LoopSettings(service=name, topics=TOPICS, group=GROUP, max_deferred=MAX_OPEN, **settings),
+        clock=clock,
+        metrics=metrics,
+        assignment={},
+        commits=worker.commits,
+        busy=lambda: worker.busy,
+    )
+    worker.bind(loop)
+    return loop
 
 
 async def _check_encoders(registry: WorkerRegistry, model: str, wanted: str) -> None:

@@ -98,8 +98,9 @@ class InteractionModel(Protocol):
         """One tick for each session of ``batch`` (distinct sessions), in order. Raises ``KeyError`` if not open."""
 
     def prefill(self, inputs: Sequence[StepInput], outputs: Sequence[tuple[int, ...]]) -> None:
-        """Rebuild one session's state: consecutive ticks with the recorded ``StepOutput.tokens`` fed back, nothing
-        sampled. Afterwards the state is bit for bit that of a worker that had stepped through them."""
+        """Rebuild state: each session's consecutive ticks, in order, with the recorded ``StepOutput.tokens`` fed back,
+        nothing sampled. Ticks of several sessions may come in turn, so that they can be taken in together. Afterwards
+        the state is bit for bit that of a worker that had stepped through them."""
 
     def close(self, session_id: str) -> None:
         """Forget a session; unknown ids are ignored."""

@@ -102,7 +102,7 @@ def _rebuild(
     answered = max((tick for tick in turns.by_tick if tick < first), default=None)
     session.epoch_seen = turns.epoch
     if answered is None:
-        return Restored(session, ahead=dict(turns.by_tick))
+        return Restored(session, found=[frames[tick] for tick in sorted(frames)], ahead=dict(turns.by_tick))
     begin = answered + 1  # of the longest run of ticks up to there that have both a frame and a turn
     while begin - 1 in frames and begin - 1 in turns.by_tick:
         begin -= 1

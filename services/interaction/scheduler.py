@@ -1,14 +1,14 @@
 """One pass of the interaction worker over what has arrived: schedule rounds, run the model, make turns.
 
 A round takes at most one frame of each session. Frames whose turn is recorded already (after a restore) are
-prefilled with the recorded tokens; the others are stepped, all sessions in one batch. ``run`` is called off the event
-loop, from one thread, and touches only the sessions and the model.
+prefilled with the recorded tokens; the others are stepped, all sessions in one batch. ``advance`` and ``run`` are
+called off the event loop, from one thread, and touch only the sessions and the model.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,8 @@ from services.interaction.protocol import InteractionModel, StepInput, StepOutpu
 from services.interaction.session import Session
 from shared import metrics
 
-PREFILL_TICKS = 64  # at most so many ticks per prefill call, so that a long restore shares the thread fairly
+PASS_ROUNDS = 8  # recorded ticks of one session in a pass,
+PASS_TICKS = 96  # and of all of them: a long restore shares the thread with everybody's live ticks
 STEP_SESSIONS = 64  # sessions per model step
 
 
@@ -57,13 +58,26 @@ class Scheduler:
         session's ticks in order."""
         done: list[Done] = []
         while queues:
-            for session_id in [s for s, queue in queues.items() if not queue]:
-                del queues[session_id]
-            self._restore_round(queues, done)
-            batch = [queue.popleft() for queue in queues.values() if queue]
+            done += self.advance(queues)
+        return done
+
+    def advance(self, queues: dict[str, deque[Work]], may: Callable[[Work], bool] = lambda _: True) -> list[Done]:
+        """One pass of bounded length: every live tick whose turn it is, then some recorded ones of each session.
+
+        Work that ``may`` refuses now stays where it is, and so does what comes behind it. Emptied queues are dropped.
+        """
+        done: list[Done] = []
+        while batch := [q.popleft() for q in queues.values() if q and q[0].recorded is None and may(q[0])]:
             for at in range(0, len(batch), STEP_SESSIONS):
                 self._step_round(batch[at : at + STEP_SESSIONS], done)
+        done += self._prefill(self._recorded(queues, may))
+        for session_id in [s for s, queue in queues.items() if not queue]:
+            del queues[session_id]
         return done
+
+    def holds(self, session_id: str) -> bool:
+        """Whether the model has this session's state."""
+        return session_id in self._open
 
     def forget(self, session_id: str) -> None:
         """Drop a session's state."""
@@ -74,33 +88,37 @@ class Scheduler:
 
     # --- recorded or skipped ticks: prefill ----------------------------------------------------------------------
 
-    def _restore_round(self, queues: dict[str, deque[Work]], done: list[Done]) -> None:
-        for queue in queues.values():
-            while queue and queue[0].recorded is not None:
-                run: list[Work] = []
-                while queue and queue[0].recorded is not None and len(run) < PREFILL_TICKS:
+    @staticmethod
+    def _recorded(queues: dict[str, deque[Work]], may: Callable[[Work], bool]) -> list[Work]:
+        """The next recorded ticks, round by round, so that the model can take one tick of many sessions at once."""
+        run: list[Work] = []
+        for _ in range(PASS_ROUNDS):
+            for queue in queues.values():
+                if queue and queue[0].recorded is not None and len(run) < PASS_TICKS and may(queue[0]):
                     run.append(queue.popleft())
-                done += self._prefill(run)
+        return run
 
     def _prefill(self, run: Sequence[Work]) -> list[Done]:
-        session = run[0].session
         inputs: list[StepInput] = []
         outputs: list[tuple[int, ...]] = []
         done: list[Done] = []
         for work in run:
-            turn = work.recorded
+            turn, session = work.recorded, work.session
             assert turn is not None
             session.take_results(before_offset=turn.results_offset)
-            inputs.append(self._input(work))
-            # Another model's ids mean nothing to this one: to it, the tick was a quiet one.
-            outputs.append(tuple(turn.tokens) if turn.model == self._model.name else self._model.quiet_tokens)
+            item = self._input(work)
+            if self._ensure_open(session, work.frame.tick):
+                inputs.append(item)
+                # Another model's ids mean nothing to this one: to it, the tick was a quiet one.
+                outputs.append(tuple(turn.tokens) if turn.model == self._model.name else self._model.quiet_tokens)
             session.fold(turn)
             done.append(Done(work, turn, session.side_records(turn)))
-        if self._ensure_open(session, run[0].frame.tick):
+        if inputs:
             self._model.prefill(inputs, outputs)
-        metrics.RESTORE_TICKS.labels("interaction").inc(len(run))
-        if run[-1].frame.final:
-            self.forget(session.session_id)
+            metrics.RESTORE_TICKS.labels("interaction").inc(len(inputs))
+        for work in run:
+            if work.frame.final:
+                self.forget(work.session.session_id)
         return done
 
     # --- live ticks: step ----------------------------------------------------------------------------------------

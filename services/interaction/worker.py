@@ -1,67 +1,69 @@
 """The interaction worker: encoded frames and background results in, exactly one turn per tick out.
 
-Four verbs a batch: *receive* (put frames in order, results beside their sessions), *schedule* and *forward*
-(``scheduler``, off the event loop), *process* (turns, then tasks, to the log). Sessions it does not know are restored
-first (``restore``). The input's offset is committed by the loop once the turn is acknowledged.
+It *follows* partitions, which keeps their sessions' state warm by prefill with the turns of whoever owns them, and
+*owns* some, whose frames it answers. Both take the same road: frames arrive at their seats (``seats``), sessions that
+are not known are restored in the background (``restoring``), a bounded pass of the scheduler takes ticks in off the
+event loop (``scheduler``), and a tick is settled, and its input committed, once its turn is read back from the log.
+
+Ownership changes at one place of the log: a partition is ours from our ``TurnsClaimed`` in ``interaction.turns`` on,
+until another claim is read there. What we sent and the log took behind that other claim counts for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Protocol
 
 from schemas import records as r
-from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, ENCODER_FRAMES, INTERACTION_TURNS
+from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, CLAIM_KEY, ENCODER_FRAMES, INTERACTION_TURNS
+from services.interaction.charges import TOPICS, Charge, begin
 from services.interaction.protocol import InteractionModel
-from services.interaction.restore import Restored, Unknown, restore
-from services.interaction.scheduler import Done, Scheduler, Work
-from services.interaction.session import AUDIO_TOKENS, Session, stand_in
+from services.interaction.restore import Restored
+from services.interaction.restoring import Restoring, Waiting
+from services.interaction.scheduler import PASS_ROUNDS, Done, Scheduler, Work
+from services.interaction.seats import Arrival, Seat
+from services.interaction.session import AUDIO_TOKENS, Session
 from shared import metrics
 from shared.clock import Clock
 from shared.context import CURSOR, TRANSCRIPT, Cursor, Transcript, WriteBehind
 from shared.log.api import Consumer, Log, TopicPartition
-from shared.log.loop import Incoming, InvalidRecord, Outgoing
+from shared.log.loop import Finished, Incoming, InvalidRecord, Outgoing, Output
 from shared.log.retry import Backoff, retrying
 from shared.logging import get_logger
-from shared.ordering import TickOrder, Verdict
+from shared.ordering import TickOrder
 
-CATCH_UP_MS = 3_000  # a live session further behind than this takes frames in without answering each
-IDLE_S = 900.0
+GROUP = "interaction"
 CURSOR_TICKS = 5
+IDLE_S = 900.0
+STUCK_S = 60.0  # a silent session with a frame that waits for an earlier one keeps its partition from committing
+SWEEP_EVERY_S = 10.0
+FOLLOW_EVERY_S = 0.4  # turns of others are taken in together: fewer, fuller prefills
+WARM_TICKS = 15  # a follower with more to take in than this is not warm
+EARLY_TICKS = 32  # turns of sessions whose first frame has not been read yet
+EARLY_SESSIONS = 1_000
+REMEMBERED = 10_000  # sessions that have ended
 
 logger = get_logger(__name__)
 
 
-class Arrival(NamedTuple):
-    """A frame at its offset; ``source`` is None for one that was read back from the log."""
+class Following(Protocol):
+    """The part of the consume loop that changes what is read, and keeps inputs open; see ``ConsumeLoop``."""
 
-    frame: r.EncodedFrame
-    offset: int
-    source: Incoming | None
+    started: asyncio.Event
 
+    async def follow(self, partitions: Mapping[TopicPartition, int | None]) -> None: ...
 
-@dataclass(slots=True)
-class Seat:
-    """A session's place in the worker: order of its ticks, recorded turns ahead, how late it runs.
+    async def emit(self, outputs: Sequence[Output]) -> bool: ...
 
-    ``noted`` is which loss of the shared context its notes have outlived, -1 while there are none.
-    """
-
-    session: Session
-    order: TickOrder[Arrival]
-    ahead: dict[int, r.InteractionTurn] = field(default_factory=dict)
-    least_lag_ms: float = float("inf")
-    late: bool = False
-    last_seen: float = 0.0
-    noted: int = -1
+    def defer(self, incoming: Incoming) -> None: ...
 
 
 class InteractionWorker:
-    """Handler of the consume loop. All its state can be rebuilt from the log."""
+    """Handler of the consume loop and tenant of its leases; ``bind`` it to the loop before that runs."""
 
     def __init__(
         self, model: InteractionModel, log: Log, clock: Clock, *, client_id: str, notes: WriteBehind | None = None
@@ -71,208 +73,366 @@ class InteractionWorker:
         self._log = log
         self._clock = clock
         self._client_id = client_id
-        self._scheduler = Scheduler(model)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._seats: dict[str, Seat] = {}
-        self._epochs: dict[int, int] = {}  # partition -> epoch of this assignment
-        self._fresh_from: dict[int, int] = {}  # partition -> first offset that came after the assignment
-        self._next_offset: dict[int, int] = {}  # partition -> one past the last frame taken
-        self._next_sweep = 0.0
         self._notes = notes
         self._notes_lost = 0
+        self._scheduler = Scheduler(model)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._restoring = Restoring(log, clock, model.context_ticks, client_id=client_id)
+        self._loop: Following | None = None
+        self._charges: dict[int, Charge] = {}
+        self._seats: dict[str, Seat] = {}
+        self._early: OrderedDict[str, dict[int, r.InteractionTurn]] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._touched: set[str] = set()  # sessions with something that may be settled
+        self._worker_id = f"{client_id}/{secrets.token_hex(4)}"  # not that of our name's earlier lives
+        self._follow_at = 0.0
+        self._sweep_at = 0.0
 
     @property
     def session_count(self) -> int:
         return len(self._seats)
 
-    # --- partitions come and go --------------------------------------------------------------------------------
+    def bind(self, loop: Following) -> None:
+        self._loop = loop
+
+    # --- leases: what we own, follow, claim -----------------------------------------------------------------------
+
+    def owned(self) -> Mapping[int, int]:
+        return {p: charge.epoch for p, charge in self._charges.items() if charge.owned}
+
+    def warm(self) -> frozenset[int]:
+        cold = {w.partition for w in self._restoring.waiting.values()}
+        cold |= {seat.partition for seat in self._seats.values() if len(seat.queue) > WARM_TICKS}
+        return frozenset(p for p, c in self._charges.items() if not c.owned and c.caught_up and p not in cold)
+
+    def epoch(self, partition: int) -> int:
+        charge = self._charges.get(partition)
+        return 0 if charge is None else charge.epoch
+
+    def commits(self, source: TopicPartition) -> bool:
+        """Offsets of a partition are its owner's to commit; turns are never resumed from an offset."""
+        charge = self._charges.get(source.partition)
+        return charge is not None and charge.owned and source.topic != INTERACTION_TURNS.name
+
+    async def follow(self, partitions: frozenset[int]) -> None:
+        """See ``Tenant``. Raises ``LogUnavailable``."""
+        new = sorted(partitions - self._charges.keys())
+        kept = {p for p, charge in self._charges.items() if p in partitions or charge.owned}
+        if not new and len(kept) == len(self._charges):
+            return
+        await self._bound.started.wait()
+        begun = await retrying(
+            lambda: begin(self._log, new, group=GROUP, client_id=self._client_id), clock=self._clock, backoff=Backoff()
+        )
+        for charge in begun:
+            self._charges[charge.partition] = charge
+        kept |= set(new)
+        await self._bound.follow(
+            {TopicPartition(t.name, p): self._charges[p].starts[t.name] for p in sorted(kept) for t in TOPICS}
+        )
+        logger.info("partitions_followed", partitions=sorted(kept))
+
+    async def claim(self, epochs: Mapping[int, int]) -> None:
+        """Claim partitions in their log; each is ours once the claim is read back, unless another one came first."""
+        now_ms = int(self._clock.wall_ms())
+        claims = [
+            r.TurnsClaimed(partition=partition, epoch=epoch, worker=self._worker_id, claimed_at_ms=now_ms)
+            for partition, epoch in epochs.items()
+        ]
+        await self._bound.emit(
+            [
+                Outgoing(INTERACTION_TURNS, claim, key=CLAIM_KEY, partition=claim.partition, timestamp_ms=now_ms)
+                for claim in claims
+            ]
+        )
+
+    async def superseded(self, partition: int, epoch: int) -> None:
+        """Hearsay: the claim itself, in the log, is what counts."""
 
     async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
-        """Take partitions over. State of ones that come back unmoved is kept, the rest is restored on demand."""
-        mine = sorted(p for p in partitions if p.topic == ENCODER_FRAMES.name)
-        ends = await consumer.end_offsets(mine)
-        for source in mine:
-            committed = await consumer.committed(source)
-            if self._next_offset.get(source.partition) != committed:
-                self._forget_partition(source.partition)
-            self._fresh_from[source.partition] = ends[source]
-            self._epochs[source.partition] = int(self._clock.wall_ms())
-        held = {source.partition for source in mine}
-        for partition in set(self._next_offset) - held:
-            self._forget_partition(partition)
-        logger.info("partitions_assigned", partitions=sorted(held), sessions_kept=len(self._seats))
+        """Nothing to do: ``follow`` has prepared them."""
 
     async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        """Nothing to save: what was handled is committed by the loop, the rest is in the log."""
-        logger.info("partitions_revoked", partitions=sorted({p.partition for p in partitions}))
-
-    def _forget_partition(self, partition: int) -> None:
-        self._next_offset.pop(partition, None)
-        for session_id in [s for s, seat in self._seats.items() if seat.session.partition == partition]:
+        """Forget what is followed no more. Nothing to save: it is in the log."""
+        lost = {tp.partition for tp in partitions}
+        self._restoring.drop(lambda partition: partition in lost)
+        for session_id in [s for s, seat in self._seats.items() if seat.partition in lost]:
             self._forget(session_id)
+        for partition in lost:
+            self._charges.pop(partition, None)
 
-    def _forget(self, session_id: str) -> None:
-        del self._seats[session_id]
-        self._scheduler.forget(session_id)
+    async def close(self) -> None:
+        """End what runs in the background."""
+        await self._restoring.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _bound(self) -> Following:
+        if self._loop is None:
+            raise RuntimeError("bind the worker to a consume loop first")
+        return self._loop
 
     # --- a batch ---------------------------------------------------------------------------------------------------
 
-    async def handle(self, batch: Sequence[Incoming]) -> list[Outgoing | InvalidRecord]:
-        """One turn for every frame of ``batch`` that has none yet.
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do without new records."""
+        return self._restoring.ready or bool(self._due())
+
+    async def handle(self, batch: Sequence[Incoming]) -> list[Output]:
+        """One turn for every frame of owned partitions that has none yet, and settle what has.
 
         Raises:
-            LogUnavailable: a session could not be restored now; the loop retries the batch.
+            LogUnavailable: a session could not be restored.
         """
-        frames = [item for item in batch if item.record.topic == ENCODER_FRAMES.name]
-        refused, valid = self._check(frames)
-        queues: dict[str, deque[Work]] = {}
-        await self._seat_unknown(valid, queues)
+        out: list[Output] = []
+        refused, frames = self._check([i for i in batch if i.record.topic == ENCODER_FRAMES.name])
+        out += refused
+        for waiting, restored in self._restoring.collect():
+            out += self._seat(waiting, restored)
         for item in batch:
             if item.record.topic == BACKGROUND_RESULTS.name:
                 self._receive_result(item)
-        sources: dict[tuple[str, int], Incoming] = {}
-        for item in valid:
-            self._receive_frame(item, queues, sources)
-        done = await asyncio.get_running_loop().run_in_executor(self._thread, self._scheduler.run, queues)
-        out = [outgoing for one in done for outgoing in self._process(one, sources)]
+        for item in batch:
+            if item.record.topic == INTERACTION_TURNS.name:
+                out += self._receive_turn(item)
         for item in frames:
-            self._next_offset[item.record.partition] = item.record.offset + 1
-        self._sweep()
-        return [*refused, *out]
+            self._receive_frame(item)
+        for item in batch:
+            self._charges[item.record.partition].took(item.record)
+        out += await self._pass()
+        return [*out, *self._settle(), *self._sweep()]
 
-    def _check(self, frames: Sequence[Incoming]) -> tuple[list[Outgoing | InvalidRecord], list[Incoming]]:
+    def _check(self, frames: Sequence[Incoming]) -> tuple[list[InvalidRecord], list[Incoming]]:
         """Refuse what the model cannot take; the tick is then missing, and given up in order like any other."""
-        refused: list[Outgoing | InvalidRecord] = []
+        refused: list[InvalidRecord] = []
         valid: list[Incoming] = []
         wanted, d = self._model.encoder_version, self._model.d
         for item in frames:
             frame: r.EncodedFrame = item.value
             if wanted and frame.encoder_version != wanted:
-                refused.append(
-                    InvalidRecord(item, f"encoder {frame.encoder_version!r}, {self._model.name} wants {wanted!r}")
-                )
+                problem = f"encoder {frame.encoder_version!r}, {self._model.name} wants {wanted!r}"
             elif frame.kinds.count(r.TokenKind.AUDIO) != AUDIO_TOKENS or max(frame.kinds) > max(r.TokenKind):
-                refused.append(InvalidRecord(item, f"token kinds {list(frame.kinds[:16])}: a frame has 4 of audio"))
+                problem = f"token kinds {list(frame.kinds[:16])}: a frame has 4 of audio"
             elif (d and frame.d != d) or len(frame.embeddings) != 2 * frame.d * len(frame.kinds):
-                refused.append(InvalidRecord(item, f"{len(frame.embeddings)} bytes for {len(frame.kinds)} x {frame.d}"))
+                problem = f"{len(frame.embeddings)} bytes for {len(frame.kinds)} x {frame.d}"
             else:
                 valid.append(item)
+                continue
+            if self._charges[item.record.partition].owned:  # who follows leaves that to the owner
+                refused.append(InvalidRecord(item, problem))
         return refused, valid
 
-    async def _seat_unknown(self, frames: Sequence[Incoming], queues: dict[str, deque[Work]]) -> None:
-        first: dict[str, Unknown] = {}
-        for item in frames:
-            frame: r.EncodedFrame = item.value
-            if frame.session_id not in self._seats:
-                known = first.get(frame.session_id)
-                if known is None:
-                    first[frame.session_id] = Unknown(frame, item.record.partition, item.record.offset)
-                elif frame.tick < known.frame.tick:
-                    first[frame.session_id] = Unknown(frame, known.partition, known.offset)
-        history = [u for u in first.values() if u.frame.tick > 0 or u.offset < self._fresh_from.get(u.partition, 0)]
-        restored = await retrying(
-            lambda: restore(self._log, history, self._model.context_ticks, client_id=self._client_id),
-            clock=self._clock,
-            backoff=Backoff(),
-        )
-        for session_id, unknown in first.items():
-            past = restored.get(session_id) or Restored(Session(session_id, unknown.partition))
-            self._seat(past, unknown, queues)
-
-    def _seat(self, restored: Restored, unknown: Unknown, queues: dict[str, deque[Work]]) -> None:
-        session, tick = restored.session, unknown.frame.tick
-        session.epoch = max(self._epochs.get(unknown.partition, 0), session.epoch_seen + 1)
-        order: TickOrder[Arrival]
-        order = TickOrder.first_seen(tick) if restored.next_tick is None else TickOrder(restored.next_tick)
-        seat = self._seats[session.session_id] = Seat(session, order, restored.ahead)
-        queue = queues.setdefault(session.session_id, deque())
-        queue.extend(restored.past)
-        for offset, frame in restored.found:
-            self._enqueue(seat, Arrival(frame, offset, None), queue, {})
-        if restored.next_tick is not None:
-            logger.info("session_restored", session=session.session_id, tick=tick, ticks_read=len(restored.past))
-
     def _receive_result(self, item: Incoming) -> None:
-        seat = self._seats.get(item.value.session_id)
-        if seat is not None:  # an unknown session finds the result in the log when it is restored
-            seat.session.offer_result(item.record.offset, item.value)
+        result: r.BackgroundResult = item.value
+        if seat := self._seats.get(result.session_id):
+            seat.session.offer_result(item.record.offset, result)
+        elif waiting := self._restoring.waiting.get(result.session_id):
+            waiting.results.append((item.record.offset, result))
+        # An unknown session finds the result in the log when it is restored.
 
-    def _receive_frame(
-        self, item: Incoming, queues: dict[str, deque[Work]], sources: dict[tuple[str, int], Incoming]
-    ) -> None:
-        seat = self._seats[item.value.session_id]
-        queue = queues.setdefault(item.value.session_id, deque())
-        self._enqueue(seat, Arrival(item.value, item.record.offset, item), queue, sources)
-        seat.last_seen = self._clock.monotonic()
+    def _receive_turn(self, item: Incoming) -> list[Output]:
+        charge, turn = self._charges[item.record.partition], item.value
+        if isinstance(turn, r.TurnsClaimed):
+            return self._claimed(charge, turn)
+        if turn.epoch < charge.epoch:
+            metrics.TURNS_FENCED.inc()
+            return []
+        charge.epoch = turn.epoch  # of a claim that was made before we followed
+        session_id = turn.session_id
+        if seat := self._seats.get(session_id):
+            seat.read(turn)
+            self._touched.add(session_id)
+        elif waiting := self._restoring.waiting.get(session_id):
+            waiting.turns.append(turn)
+        elif turn.tick < EARLY_TICKS and session_id not in self._ended:
+            self._early.setdefault(session_id, {}).setdefault(turn.tick, turn)
+            if len(self._early) > EARLY_SESSIONS:
+                self._early.popitem(last=False)
+        return []
 
-    def _enqueue(
-        self, seat: Seat, arrival: Arrival, queue: deque[Work], sources: dict[tuple[str, int], Incoming]
-    ) -> None:
-        """Put one frame in order; whatever it releases is queued."""
-        frame = arrival.frame
-        pushed = seat.order.push(frame.tick, arrival, last=frame.final)
-        if pushed.verdict is Verdict.DUPLICATE:
+    def _receive_frame(self, item: Incoming) -> None:
+        frame: r.EncodedFrame = item.value
+        record, session_id = item.record, frame.session_id
+        arrival = Arrival(frame, record.partition, record.offset, item)
+        if session_id in self._ended:
             metrics.DUPLICATES_IGNORED.labels("interaction").inc()
-        for tick, one in pushed.ready:
-            # A tick that never came is answered because of the one that gave it up.
-            ready = one or Arrival(self._missing(frame, tick), arrival.offset, arrival.source)
-            if queue and queue[-1].recorded is None and seat.late:
-                queue[-1].skip = True  # a newer one is there: that one is answered
-            seat.late = self._late(seat, ready.frame)
-            queue.append(Work(seat.session, ready.frame, ready.offset, recorded=seat.ahead.pop(tick, None)))
-            if ready.source is not None:
-                sources[frame.session_id, tick] = ready.source
+            return
+        seat = self._seats.get(session_id)
+        if seat is None and session_id not in self._restoring.waiting:
+            if frame.tick == 0 and record.offset >= self._charges[record.partition].fresh_from:
+                seat = self._take_seat(Seat(Session(session_id, record.partition), TickOrder(0)))
+                seat.ahead = self._early.pop(session_id, {})
+            else:
+                self._restoring.waiting[session_id] = Waiting(record.partition)
+                self._early.pop(session_id, None)
+        if seat is None:
+            self._bound.defer(item)
+            self._restoring.waiting[session_id].arrivals.append(arrival)
+        else:
+            self._arrive(seat, arrival)
 
-    def _missing(self, frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
-        metrics.TICKS_MISSING.labels("interaction").inc()
-        return stand_in(frame, tick)
+    def _arrive(self, seat: Seat, arrival: Arrival) -> None:
+        seat.last_seen = self._clock.monotonic()
+        self._touched.add(seat.session.session_id)
+        if seat.arrive(arrival, self._clock.wall_ms()) and arrival.source is not None:
+            self._bound.defer(arrival.source)
 
-    def _late(self, seat: Seat, frame: r.EncodedFrame) -> bool:
-        """Whether a live session runs late, against the least lag it ever had.
+    def _take_seat(self, seat: Seat) -> Seat:
+        session = seat.session
+        session.epoch = self._charges[seat.partition].epoch
+        seat.last_seen = self._clock.monotonic()
+        self._seats[session.session_id] = seat
+        self._touched.add(session.session_id)
+        return seat
 
-        So a recording that is paced faster than time, or replayed years later, is never late.
-        """
-        lag_ms = self._clock.wall_ms() - frame.timestamp_ms
-        late = lag_ms - seat.least_lag_ms > CATCH_UP_MS
-        seat.least_lag_ms = min(seat.least_lag_ms, lag_ms)
-        return late
+    def _seat(self, waiting: Waiting, restored: Restored) -> list[Output]:
+        """A session is back from the log: queue its past, then what came while it was read."""
+        session, now_ms = restored.session, self._clock.wall_ms()
+        arrivals = sorted(waiting.arrivals, key=lambda a: a.offset)
+        found = [Arrival(frame, waiting.partition, offset) for offset, frame in restored.found]
+        first = min(a.frame.tick for a in (*found, *arrivals))
+        order: TickOrder[Arrival]
+        order = TickOrder.first_seen(first) if restored.next_tick is None else TickOrder(restored.next_tick)
+        seat = self._take_seat(Seat(session, order, restored.ahead))
+        if restored.past and restored.past[-1].frame.final:
+            seat.last_turn = restored.past[-1].frame.tick  # it has ended: nobody needs its state
+        else:
+            seat.queue.extend(restored.past)
+        for offset, result in waiting.results:
+            session.offer_result(offset, result)
+        for turn in waiting.turns:
+            seat.read(turn)
+        late = [arrival for arrival in (*found, *arrivals) if not seat.arrive(arrival, now_ms)]
+        logger.info("session_restored", session=session.session_id, tick=first, ticks_read=len(restored.past))
+        return [Finished(arrival.source) for arrival in late if arrival.source is not None]
 
-    def _process(self, done: Done, sources: dict[tuple[str, int], Incoming]) -> list[Outgoing]:
-        turn = done.turn
-        source = sources.get((turn.session_id, turn.tick))
-        if done.work.recorded is not None and source is None:
-            return []  # of the restored past: all was acknowledged and committed
-        out = [Outgoing(BACKGROUND_TASKS, side, source=source) for side in done.sides]
-        if done.work.recorded is None:
-            out.append(Outgoing(INTERACTION_TURNS, turn, source=source))
-        seat = self._seats.pop(turn.session_id, None) if turn.final else self._seats.get(turn.session_id)
-        self._note(done, seat)
+    # --- ownership changes ----------------------------------------------------------------------------------------
+
+    def _claimed(self, charge: Charge, claim: r.TurnsClaimed) -> list[Output]:
+        if claim.epoch <= charge.epoch:
+            return []  # lost against one that came before it
+        seats = [seat for seat in self._seats.values() if seat.partition == charge.partition]
+        if charge.owned:
+            for seat in seats:
+                if seat.answered:  # the log took these turns behind the claim, if at all: they count for nobody
+                    self._read_back(seat)
+        charge.epoch, charge.owned = claim.epoch, claim.worker == self._worker_id
+        metrics.PARTITIONS_OWNED.labels("interaction").set(len(self.owned()))
+        logger.info("partition_changes_hands", partition=charge.partition, epoch=claim.epoch, ours=charge.owned)
+        return self._take_over(charge) if charge.owned else []
+
+    def _take_over(self, charge: Charge) -> list[Output]:
+        metrics.TAKEOVERS.labels("interaction").inc()
+        out: list[Output] = []
+        for seat in [seat for seat in self._seats.values() if seat.partition == charge.partition]:
+            seat.session.epoch = charge.epoch
+            out += [Outgoing(BACKGROUND_TASKS, side) for side in seat.recent_sides()]
+            if seat.cold:
+                self._read_back(seat)
         return out
+
+    def _read_back(self, seat: Seat) -> None:
+        """Give a session's state up and have it rebuilt from the log, before what is not settled."""
+        session_id = seat.session.session_id
+        self._forget(session_id)
+        if seat.arrived:
+            self._restoring.waiting[session_id] = Waiting(seat.partition, list(seat.arrived.values()))
+
+    def _forget(self, session_id: str) -> None:
+        del self._seats[session_id]
+        self._scheduler.forget(session_id)
+
+    # --- the model --------------------------------------------------------------------------------------------------
+
+    def _may(self, work: Work) -> bool:
+        """Whether a tick can be taken in: by a step if it is ours to answer, by prefill with all that its turn saw."""
+        charge = self._charges[work.session.partition]
+        if work.recorded is None:
+            return charge.owned
+        return work.recorded.results_offset <= charge.results_position
+
+    def _due(self) -> dict[str, deque[Work]]:
+        follow = self._clock.monotonic() >= self._follow_at
+        return {
+            session_id: seat.queue
+            for session_id, seat in self._seats.items()
+            if seat.queue
+            and (follow or self._charges[seat.partition].owned or len(seat.queue) > PASS_ROUNDS)
+            and self._may(seat.queue[0])
+        }
+
+    async def _pass(self) -> list[Output]:
+        queues = self._due()
+        if not queues:
+            return []
+        if not all(self._charges[self._seats[session_id].partition].owned for session_id in queues):
+            self._follow_at = self._clock.monotonic() + FOLLOW_EVERY_S
+        run = asyncio.get_running_loop().run_in_executor
+        done = await run(self._thread, self._scheduler.advance, queues, self._may)
+        return [output for one in done for output in self._process(one)]
+
+    def _process(self, done: Done) -> list[Output]:
+        turn = done.turn
+        seat = self._seats[turn.session_id]
+        owned = self._charges[seat.partition].owned
+        seat.done(done)
+        self._touched.add(turn.session_id)
+        if owned:
+            self._note(done, seat)
+        if done.work.recorded is not None:
+            seat.cold = seat.cold or not (turn.final or self._scheduler.holds(turn.session_id))
+            return [Outgoing(BACKGROUND_TASKS, side) for side in seat.recent_sides()] if owned else []
+        arrival = seat.arrived.get(turn.tick)
+        source = None if arrival is None else arrival.source
+        out: list[Output] = [Outgoing(BACKGROUND_TASKS, side, source=source) for side in done.sides]
+        return [*out, Outgoing(INTERACTION_TURNS, turn, source=source)]
 
     def note_again(self) -> None:
         """The shared context may have lost everything: write each session's part again, at its next turn."""
         self._notes_lost += 1
 
-    def _note(self, done: Done, seat: Seat | None) -> None:
+    def _note(self, done: Done, seat: Seat) -> None:
         """Tell the shared context what was said or heard, and once a second how far the session is."""
         turn = done.turn
         if self._notes is None:
             return
         said = turn.text or turn.user_text or turn.typed or turn.final
-        lost = seat is not None and seat.noted != self._notes_lost
+        lost = seat.noted != self._notes_lost
         if said or lost:
             self._notes.put(TRANSCRIPT, turn.session_id, Transcript(entries=list(done.work.session.transcript)))
         if said or lost or turn.tick % CURSOR_TICKS == 0:
             cursor = Cursor(tick=turn.tick, timestamp_ms=turn.timestamp_ms, epoch=turn.epoch, worker=self._client_id)
             self._notes.put(CURSOR, turn.session_id, cursor)
-        if seat is not None:
-            seat.noted = self._notes_lost
+        seat.noted = self._notes_lost
 
-    def _sweep(self) -> None:
-        """Once a minute, forget sessions that fell silent without an end; a later frame would restore them."""
+    # --- what is over -----------------------------------------------------------------------------------------------
+
+    def _settle(self) -> list[Output]:
+        """Let inputs go whose turn is in the log, and sessions whose last one is."""
+        out: list[Output] = []
+        for session_id in self._touched:
+            seat = self._seats.get(session_id)
+            if seat is None:
+                continue
+            out += [Finished(source) for source in seat.settled()]
+            if seat.over:
+                out += self._let_go(seat)
+                self._ended[session_id] = None
+                if len(self._ended) > REMEMBERED:
+                    self._ended.popitem(last=False)
+        self._touched.clear()
+        return out
+
+    def _sweep(self) -> list[Output]:
+        """Forget sessions that fell silent without an end; a later frame would restore them."""
         now = self._clock.monotonic()
-        if now < self._next_sweep:
-            return
-        self._next_sweep = now + 60.0
-        for session_id in [s for s, seat in self._seats.items() if now - seat.last_seen > IDLE_S]:
-            self._forget(session_id)
+        if now < self._sweep_at:
+            return []
+        self._sweep_at = now + SWEEP_EVERY_S
+        idle = [s for s in self._seats.values() if now - s.last_seen > (STUCK_S if s.arrived else IDLE_S)]
+        return [output for seat in idle for output in self._let_go(seat)]
+
+    def _let_go(self, seat: Seat) -> list[Output]:
+        self._forget(seat.session.session_id)
+        return [Finished(arrival.source) for arrival in seat.arrived.values() if arrival.source is not None]

@@ -82,7 +82,7 @@ class Consumer(Protocol):
     def assignment(self) -> frozenset[TopicPartition]: ...
 
     def assign(self, partitions: Mapping[TopicPartition, int | None]) -> None:
-        """Explicit assignment (consumers without a group only): each partition with the offset to start at, or
+        """Explicit assignment (consumers without topics only): each partition with the offset to start at, or
         None for the end. Partitions that were assigned before keep their position unless an offset is given."""
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
@@ -139,7 +139,10 @@ class Log(Protocol):
         on_assigned: RebalanceCallback | None = None,
         on_revoked: RebalanceCallback | None = None,
     ) -> Consumer:
-        """A started consumer: a group member over ``topics``, or (``group=None``) one for explicit ``assign``.
+        """A started consumer: a group member over ``topics``, or (no ``topics``) one for explicit ``assign``.
+
+        The latter may still name a ``group``: it keeps its offsets there without being a member, which the group
+        allows while it has no members (``CommitRejected``).
 
         ``instance_id`` makes the member static: a restart within the session timeout causes no rebalance.
         ``from_beginning`` says where a group without a committed offset starts (else at the end).

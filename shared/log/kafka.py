@@ -109,7 +109,7 @@ class KafkaLog:
             on_revoked=on_revoked,
         )
         await consumer.start(topics)
-        if group is None:
+        if group is None or not topics:
             await self._clock.sleep(0)  # aiokafka can't be closed before its tasks have begun
         return consumer
 

@@ -35,6 +35,7 @@ class KafkaConsumer:
         on_revoked: RebalanceCallback | None,
     ) -> None:
         self._group = group
+        self._explicit = True  # assigned explicitly; else by the group
         self._instance_id = instance_id
         self._joined = False
         self._fenced = False
@@ -75,14 +76,15 @@ class KafkaConsumer:
         except BaseException:
             await self._consumer.stop()
             raise
-        if self._group is not None:
+        if self._group is not None and topics:
+            self._explicit = False
             self._consumer.subscribe(topics, listener=_Listener(self))
 
     # --- reading
 
     async def get_batch(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[LogRecord]]:
         self._check_open()
-        if self._group is None and not self._owned:
+        if self._explicit and not self._owned:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_ms / 1000):
                     await self._has_partitions.wait()
@@ -100,7 +102,7 @@ class KafkaConsumer:
         for kafka_partition, records in fetched.items():
             tp = TopicPartition(*kafka_partition)
             batch[tp] = [LogRecord(tp.topic, tp.partition, r.offset, r.timestamp, r.key, r.value) for r in records]
-            if self._group is None:
+            if self._explicit:
                 self._kept[tp] = records[-1].offset + 1
         return batch
 
@@ -117,7 +119,7 @@ class KafkaConsumer:
         return self._owned
 
     def assign(self, partitions: Mapping[TopicPartition, int | None]) -> None:
-        if self._group is not None:
+        if not self._explicit:
             raise LogError("a group's member can't be assigned partitions explicitly")
         for tp, offset in partitions.items():
             if offset is not None:
@@ -153,7 +155,7 @@ class KafkaConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._check_assigned(partition)
-        if self._group is None:
+        if self._explicit:
             self._kept[partition] = offset
             self._to_end.discard(partition)
         self._consumer.seek(KafkaPartition(*partition), offset)

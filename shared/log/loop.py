@@ -38,7 +38,17 @@ from shared.log.retry import Backoff, retrying
 from shared.log.sending import Incoming, Outgoing, Sender
 from shared.logging import get_logger
 
-__all__ = ["ConsumeLoop", "Handler", "Incoming", "InvalidRecord", "LoopSettings", "Outgoing", "Sender"]
+__all__ = [
+    "ConsumeLoop",
+    "Finished",
+    "Handler",
+    "Incoming",
+    "InvalidRecord",
+    "LoopSettings",
+    "Outgoing",
+    "Output",
+    "Sender",
+]
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -53,10 +63,20 @@ class InvalidRecord:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A handler's word that an input it has deferred is done, apart from what was sent because of it."""
+
+    source: Incoming
+
+
+Output = Outgoing | InvalidRecord | Finished
+
+
 class Handler(Protocol):
     """One service's work. Never called concurrently; must not block the event loop."""
 
-    async def handle(self, batch: Sequence[Incoming]) -> Iterable[Outgoing | InvalidRecord]:
+    async def handle(self, batch: Sequence[Incoming]) -> Iterable[Output]:
         """Take everything that one read gave, in order per partition; return what to send, in order."""
 
     async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
@@ -70,6 +90,7 @@ class Handler(Protocol):
 class LoopSettings:
     """``service`` names the process in dead letters and client ids; ``instance_id`` makes it a static member.
 
+    With a ``group`` *and* an explicit assignment, offsets are kept in the group without being its member.
     ``window``: unacknowledged records before sending waits. ``max_deferred``: open deferred inputs per partition
     before that partition is paused.
     """
@@ -99,16 +120,24 @@ class ConsumeLoop:
         clock: Clock,
         metrics: LoopMetrics | None = None,
         assignment: Mapping[TopicPartition, int | None] | None = None,
+        commits: Callable[[TopicPartition], bool] = lambda _: True,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``assignment`` (without a group only): the partitions to follow, each from an offset or, if None, the end."""
-        if (settings.group is None) == (assignment is None):
-            raise ValueError("a consume loop needs either a group or an assignment")
+        """``assignment``: the partitions to follow, each from an offset or, if None, the end; else the group decides.
+
+        ``commits`` says whose offsets are this process's to commit. While ``busy``, the handler is called with an empty
+        batch when there is nothing to read, so that it can go on with what it has.
+        """
+        if settings.group is None and assignment is None:
+            raise ValueError("a consume loop needs a group or an assignment")
         self._log = log
         self._handler = handler
         self._settings = settings
         self._clock = clock
         self._metrics = metrics or NoLoopMetrics()
         self._assignment = assignment
+        self._commits = commits
+        self._busy = busy
         self._topics = {topic.name: topic for topic in settings.topics}
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._deferred: set[Incoming] = set()
@@ -118,7 +147,7 @@ class ConsumeLoop:
         self._consumer: Consumer | None = None
         self._sender: Sender | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._changes: deque[tuple[frozenset[TopicPartition], asyncio.Future[None]]] = deque()
+        self._changes: deque[tuple[dict[TopicPartition, int | None], asyncio.Future[None]]] = deque()
         self._stopping = False
         self.started = asyncio.Event()
         """Set once consumer and producer are connected."""
@@ -155,7 +184,7 @@ class ConsumeLoop:
         tasks = [asyncio.create_task(sender.run())]
         try:
             self._consumer = await self._retrying(self._connect)
-            if self._assignment is not None:
+            if self._assignment:
                 self._consumer.assign(self._assignment)
                 for tp in self._assignment:
                     await self._position(tp)  # from here on, "the end" is fixed
@@ -177,7 +206,7 @@ class ConsumeLoop:
     async def _connect(self) -> Consumer:
         settings = self._settings
         return await self._log.consumer(
-            () if settings.group is None else tuple(self._topics),
+            tuple(self._topics) if self._assignment is None else (),
             client_id=settings.service,
             group=settings.group,
             instance_id=settings.instance_id,
@@ -190,28 +219,32 @@ class ConsumeLoop:
         consumer = self._connected()
         return await self._retrying(lambda: consumer.position(tp))
 
-    async def follow(self, partitions: Iterable[TopicPartition]) -> None:
-        """Follow exactly these partitions from now on (loops without a group only), new ones from their end.
+    async def follow(self, partitions: Iterable[TopicPartition] | Mapping[TopicPartition, int | None]) -> None:
+        """Follow exactly these partitions from now on (explicit assignments only); those that stay keep their place.
 
-        Returns when the new ones' end is fixed: what is appended from then on will be handled. Takes up to the poll
-        timeout. Not from inside the handler, for which the loop would wait in vain.
+        New ones begin at their offset or, where none is given, at their end. Returns when that is fixed: what is
+        appended from then on will be handled. Not from inside the handler, for which the loop would wait in vain.
         """
         if self._assignment is None:
             raise ValueError("a group's member does not choose its partitions")
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._changes.append((frozenset(partitions), changed))
+        wanted = dict(partitions) if isinstance(partitions, Mapping) else dict.fromkeys(partitions)
+        self._changes.append((wanted, changed))
+        if self._polling is not None:
+            self._polling.cancel()  # see ``stop``
         await changed
 
     async def _change(self) -> None:
         wanted, changed = self._changes[0]
         consumer, followed = self._connected(), frozenset(self._trackers)
-        if wanted != followed:
-            await self._revoked(followed - wanted)
-            consumer.assign(dict.fromkeys(wanted))
-            for tp in wanted - followed:
+        if wanted.keys() != followed:
+            await self._revoked(followed - wanted.keys())
+            new = wanted.keys() - followed
+            consumer.assign({tp: offset if tp in new else None for tp, offset in wanted.items()})
+            for tp in new:
                 await self._position(tp)
-            if wanted - followed:
-                await self._assigned(wanted - followed)
+            if new:
+                await self._assigned(frozenset(new))
         self._changes.popleft()
         if not changed.done():
             changed.set_result(None)
@@ -223,7 +256,7 @@ class ConsumeLoop:
             while self._changes:
                 await self._change()
             received = await self._receive()
-            if received:
+            if received or self._busy():
                 # Without a wait since the read, so no partition can have changed hands in between.
                 async with self._turn:
                     await self._process(received)
@@ -235,11 +268,15 @@ class ConsumeLoop:
         self._polling = asyncio.current_task()
         try:
             return await self._retrying(
-                lambda: consumer.get_batch(timeout_ms=settings.poll_timeout_ms, max_records=settings.max_records)
+                lambda: consumer.get_batch(
+                    timeout_ms=0 if self._busy() else settings.poll_timeout_ms, max_records=settings.max_records
+                )
             )
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._stopping and not self._changes:
                 raise
+            if self._polling is not None:
+                self._polling.uncancel()
             return {}
         finally:
             self._polling = None
@@ -258,7 +295,7 @@ class ConsumeLoop:
                     batch.append(Incoming(topic, record, decode(topic, record.value), tracker))
                 except UndecodableRecord as error:
                     await self._bury(Incoming(topic, record, None, tracker), str(error))
-        if batch:
+        if batch or self._busy():
             began = self._clock.monotonic()
             outputs = await self._handler.handle(batch)
             self._metrics.batch(len(batch), self._clock.monotonic() - began)
@@ -267,9 +304,12 @@ class ConsumeLoop:
             tracker.release(offset)
         self._metrics.in_flight(self._sending().in_flight)
 
-    async def _send_all(self, outputs: Iterable[Outgoing | InvalidRecord]) -> None:
+    async def _send_all(self, outputs: Iterable[Output]) -> None:
         sender = self._sending()
         for output in outputs:
+            if isinstance(output, Finished):
+                self._finish(output.source)
+                continue
             if isinstance(output, InvalidRecord):
                 await self._bury(output.source, output.reason)
                 continue
@@ -317,7 +357,7 @@ class ConsumeLoop:
         if self._deferred_per[source] == self._settings.max_deferred:
             self._connected().pause([source])
 
-    async def emit(self, outputs: Sequence[Outgoing | InvalidRecord]) -> bool:
+    async def emit(self, outputs: Sequence[Output]) -> bool:
         """Send from outside ``handle``. Outputs whose source has been taken away are dropped; False if any was."""
         kept = [output for output in outputs if output.source is None or output.source.tracker.current]
         await self._send_all(kept)
@@ -331,14 +371,18 @@ class ConsumeLoop:
         if not incoming.tracker.current:
             return False
         await self._send_all(outputs)
-        if incoming in self._deferred:  # it may have gone while sending waited
-            self._deferred.discard(incoming)
-            incoming.tracker.release(incoming.record.offset)
-            source = incoming.record.source
-            self._deferred_per[source] -= 1
-            if self._deferred_per[source] == self._settings.max_deferred - 1:
-                self._connected().resume([source])
+        self._finish(incoming)
         return True
+
+    def _finish(self, incoming: Incoming) -> None:
+        if incoming not in self._deferred:
+            return  # it has gone with its partition, perhaps while sending waited
+        self._deferred.discard(incoming)
+        incoming.tracker.release(incoming.record.offset)
+        source = incoming.record.source
+        self._deferred_per[source] -= 1
+        if self._deferred_per[source] == self._settings.max_deferred - 1:
+            self._connected().resume([source])
 
     # --- partitions come and go
 
@@ -373,7 +417,7 @@ class ConsumeLoop:
             return
         async with self._commit_turn:
             trackers = dict(self._trackers)
-            committable = {tp: tracker.committable() for tp, tracker in trackers.items()}
+            committable = {tp: tracker.committable() for tp, tracker in trackers.items() if self._commits(tp)}
             offsets = {tp: offset for tp, offset in committable.items() if offset is not None}
             if not offsets:
                 return

@@ -77,11 +77,12 @@ class MemoryLog:
             self.check_available,
             clock=self._clock,
             group=membership,
+            explicit=not topics,
             from_beginning=from_beginning,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
         )
-        if membership is not None:
+        if membership is not None and topics:
             membership.join(consumer, topics, instance_id)
         return consumer
 

@@ -21,6 +21,7 @@ class MemoryConsumer:
         *,
         clock: Clock,
         group: MemoryGroup | None,
+        explicit: bool,
         from_beginning: bool,
         on_assigned: RebalanceCallback | None,
         on_revoked: RebalanceCallback | None,
@@ -30,6 +31,7 @@ class MemoryConsumer:
         self._check_available = check_available
         self._clock = clock
         self._group = group
+        self.explicit = explicit
         self._from_beginning = from_beginning
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -103,7 +105,7 @@ class MemoryConsumer:
         return frozenset(self._positions)
 
     def assign(self, partitions: Mapping[TopicPartition, int | None]) -> None:
-        if self._group is not None:
+        if not self.explicit:
             raise LogError("a group's member can't be assigned partitions explicitly")
         kept = {tp: offset for tp, offset in self._positions.items() if tp in partitions}
         for tp, offset in partitions.items():
@@ -196,6 +198,8 @@ class MemoryConsumer:
         self._check_available()
         if self._closed or self.crashed:
             raise CommitRejected("the consumer is closed")
+        if self.explicit and not offsets.keys() <= self._positions.keys():
+            raise CommitRejected("not assigned to this consumer")
         group.commit(self, offsets)
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

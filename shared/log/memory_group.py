@@ -79,8 +79,14 @@ class MemoryGroup:
             self.request_rebalance()
 
     def commit(self, consumer: MemoryConsumer, offsets: Mapping[TopicPartition, int]) -> None:
-        """Raises ``CommitRejected`` unless the consumer holds its seat and every one of these partitions."""
+        """Raises ``CommitRejected`` unless the consumer holds its seat and every one of these partitions.
+
+        A consumer that was never a member may commit while there are no members.
+        """
         seat = self._seat_of(consumer)
+        if seat is None and consumer.explicit and not self._seats:
+            self.committed.update(offsets)
+            return
         if seat is None:
             raise CommitRejected("not a member of the group any more")
         foreign = [tp for tp in offsets if tp not in seat.assignment]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from shared.log.api import Consumer, Log, LogRecord, LogUnavailable, TopicPartition
 
@@ -45,6 +45,12 @@ async def read_span(
         return [record async for chunk in _read(consumer, spans, ends) for record in chunk]
     finally:
         await consumer.close()
+
+
+async def resume_offsets(consumer: Consumer, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the consumer's group goes on: at its commits, or where there are none, at the beginning."""
+    begins = await consumer.beginning_offsets(sources)
+    return {source: max(begin, await consumer.committed(source) or 0) for source, begin in begins.items()}
 
 
 async def _read(

@@ -37,7 +37,7 @@ class Outgoing:
 
     ``source`` is the input that it answers: that input counts as done only when this record is acknowledged. A source
     that is done already, because its batch is over and it wasn't deferred, changes nothing.
-    ``key`` is needed, and the partition is 0, only where the record has no session (dead letters).
+    ``key`` is needed only where the record has no session: then the partition is ``partition``.
     """
 
     topic: Topic
@@ -45,6 +45,7 @@ class Outgoing:
     source: Incoming | None = None
     key: bytes | None = None
     timestamp_ms: int | None = None
+    partition: int = 0
 
 
 class Sender:
@@ -98,7 +99,7 @@ class Sender:
         count = self._partitions.get(topic.name)
         if count is None:
             count = self._partitions[topic.name] = await self._retrying(lambda: self._log.partitions(topic.name))
-        partition = 0 if session_id is None else _partition_of(session_id, count)
+        partition = outgoing.partition if session_id is None else _partition_of(session_id, count)
         timestamp_ms = outgoing.value.timestamp_ms if outgoing.timestamp_ms is None else outgoing.timestamp_ms
         while len(self._waiting) >= self._window:
             self._raise_failure()
@@ -169,11 +170,11 @@ class Sender:
 
 def _key_of(outgoing: Outgoing) -> tuple[bytes, str | None]:
     """The record's key and the session that decides its partition."""
-    kind = outgoing.topic.key
-    if kind is KeyKind.TICK:
-        return outgoing.key or outgoing.value.key.encode(), outgoing.value.session_id
-    if kind is KeyKind.SESSION:
-        return outgoing.key or outgoing.value.session_id.encode(), outgoing.value.session_id
+    session_id: str | None = getattr(outgoing.value, "session_id", None)
+    if session_id is not None and outgoing.topic.key is KeyKind.TICK:
+        return outgoing.key or outgoing.value.key.encode(), session_id
+    if session_id is not None and outgoing.topic.key is KeyKind.SESSION:
+        return outgoing.key or session_id.encode(), session_id
     if outgoing.key is None:
         raise ValueError(f"{outgoing.topic.name}: records without a session need an explicit key")
     return outgoing.key, None

@@ -149,6 +149,29 @@ async def test_commit_of_what_is_not_owned_is_rejected(
     await consumer.commit(dict.fromkeys(one.owned, 0))
 
 
+async def test_explicit_assignment_may_keep_its_offsets_in_a_group(
+    log: AnyLog, make_topic: MakeTopic, group: str
+) -> None:
+    topic = await make_topic(2)
+    tp, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    await append(log, topic, [b"v"] * 6)
+    one = await log.consumer(client_id="contract", group=group)
+    assert await one.committed(tp) is None
+    one.assign({tp: 0})
+    await read(one, 6)
+    await one.commit({tp: 4})
+    with pytest.raises(CommitRejected):
+        await one.commit({other: 1})
+    two = await log.consumer(client_id="contract", group=group)
+    assert await two.committed(tp) == 4  # the next owner finds it, and so does whoever watches the group's lag
+    two.assign({tp: 4})
+    assert [r.offset for r in await read(two, 2)] == [4, 5]
+    await two.commit({tp: 6})
+    assert await one.committed(tp) == 6
+    await one.close()
+    await two.close()
+
+
 async def test_owner_may_seek_before_the_first_record(log: AnyLog, make_topic: MakeTopic, group: str) -> None:
     topic = await make_topic(1)
     tp = TopicPartition(topic, 0)

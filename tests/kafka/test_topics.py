@@ -87,7 +87,10 @@ async def read(
     partitions: int = PARTITIONS,
     timeout_s: float = 60,
 ) -> list[Any]:
-    """Everything on a topic from its beginning, once it is ``enough``: (partition, key, timestamp, map)."""
+    """Everything on a topic from its beginning, once it is ``enough``: (partition, key, timestamp, map).
+
+    Claims of partitions, which lie among the turns, are left out.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     got: list[Any] = []
@@ -97,7 +100,8 @@ async def read(
         async with asyncio.timeout(timeout_s):
             while not enough(got):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    got += [(r.partition, r.key.decode(), r.timestamp, msgpack.unpackb(r.value)) for r in records]
+                    read = [(r.partition, r.key.decode(), r.timestamp, msgpack.unpackb(r.value)) for r in records]
+                    got += [one for one in read if one[3].get("type") != "TurnsClaimed"]
     except TimeoutError:
         raise AssertionError(f"{topic}: not enough after {timeout_s} s: {len(got)} records, last {got[-1:]}") from None
     finally:

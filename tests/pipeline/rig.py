@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,20 @@ import numpy as np
 from schemas import codec
 from schemas import records as r
 from schemas.partitioning import partition_of
-from schemas.topics import BACKGROUND_RESULTS, CAPTURE_FRAMES, ENCODER_FRAMES, TOPICS, Topic
+from schemas.topics import ENCODER_FRAMES, TOPICS, Topic
+from services.encoder.app import new_loop as encoder_loop
 from services.encoder.model import EncoderNet, FrameEncoder
 from services.encoder.worker import EncoderWorker
+from services.interaction.app import new_loop
 from services.interaction.echo import EchoModel
 from services.interaction.worker import InteractionWorker
 from shared.clock import SystemClock
 from shared.log.api import Log, TopicPartition
-from shared.log.loop import ConsumeLoop, LoopSettings
+from shared.log.lease_keeper import LeaseKeeper, LeaseSettings
+from shared.log.loop import ConsumeLoop
 from shared.log.memory import MemoryLog
+from shared.metrics import Health
+from shared.service import follow, leave
 
 START_MS = 1_700_000_000_000
 PARTITIONS = 4
@@ -94,9 +100,11 @@ async def read_all(
         async with asyncio.timeout(timeout_s):
             while len(got) < count or not done(got) or await _behind(consumer, partitions):
                 for records in (await consumer.get_batch(timeout_ms=100, max_records=5000)).values():
-                    got += [codec.decode(TOPICS[topic.name], record.value) for record in records]
+                    values = [codec.decode(TOPICS[topic.name], record.value) for record in records]
+                    got += [value for value in values if not isinstance(value, r.TurnsClaimed)]
     except TimeoutError:
-        raise AssertionError(f"{topic.name}: {len(got)} records, wanted {count}: {got[-3:]}") from None
+        last = [(record.key, type(record).__name__) for record in got[-3:]]
+        raise AssertionError(f"{topic.name}: {len(got)} records, wanted {count}; the last: {last}") from None
     finally:
         await consumer.close()
     return got
@@ -107,51 +115,83 @@ async def _behind(consumer: Any, partitions: list[TopicPartition]) -> bool:
     return any([await consumer.position(tp) < ends[tp] for tp in partitions])
 
 
+@dataclass
+class Process:
+    """A worker as one process has it: its loop and its leases."""
+
+    worker: Any
+    loop: ConsumeLoop
+    keeper: LeaseKeeper
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        left = asyncio.Event()
+        await follow(self.loop, left, Health(), self.keeper.run(left), leave(self.keeper, self.stop, left))
+
+
 class Rig:
     """Workers over one log. ``crash`` ends one without commit or farewell, as kill -9 would."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: MemoryLog) -> None:
         self.log = log
-        self._tasks: dict[str, tuple[ConsumeLoop, asyncio.Task[None]]] = {}
+        self.processes: dict[str, Process] = {}
 
-    async def encoder(self, name: str = "encoder-0") -> None:
+    async def encoder(self, name: str = "encoder-0", *, standby: bool = False) -> None:
         worker = EncoderWorker(new_encoder(), self.log, SystemClock(), client_id=name)
-        await self._start(name, worker, LoopSettings(service=name, topics=(CAPTURE_FRAMES,), group="encoder"))
+        loop = encoder_loop(self.log, worker, SystemClock(), name=name)
+        await self._start(name, worker, loop, "encoder", standby=standby, lease_ms=250)
 
-    async def interaction(self, name: str = "interaction-0", model: Any = None, *, max_records: int = 500) -> None:
-        worker = InteractionWorker(model or EchoModel(), self.log, SystemClock(), client_id=name)
-        settings = LoopSettings(
-            service=name, topics=(ENCODER_FRAMES, BACKGROUND_RESULTS), group="interaction", max_records=max_records
+    async def interaction(
+        self,
+        name: str = "interaction-0",
+        model: Any = None,
+        *,
+        max_records: int = 500,
+        standby: bool = False,
+        lease_ms: int = 250,
+    ) -> None:
+        """Start a worker and wait until it has what it is due: partitions of its own, or warmth in others'."""
+        clock = SystemClock()
+        worker = InteractionWorker(model or EchoModel(), self.log, clock, client_id=name)
+        loop = new_loop(self.log, worker, clock, name=name, max_records=max_records)
+        await self._start(name, worker, loop, "interaction", standby=standby, lease_ms=lease_ms)
+
+    async def _start(
+        self, name: str, worker: Any, loop: ConsumeLoop, service: str, *, standby: bool, lease_ms: int
+    ) -> None:
+        leases = LeaseSettings(
+            service, name, standby=standby, beat_s=0.02, idle_beat_s=0.05, lease_ms=lease_ms, calm_s=0.1
         )
-        await self._start(name, worker, settings)
-
-    async def _start(self, name: str, worker: Any, settings: LoopSettings) -> None:
-        loop = ConsumeLoop(self.log, worker, settings, clock=SystemClock())
-        task = asyncio.create_task(loop.run())
-        self._tasks[name] = loop, task
-        started = asyncio.create_task(loop.started.wait())
+        keeper = LeaseKeeper(self.log, SystemClock(), worker, ENCODER_FRAMES, leases)
+        process = self.processes[name] = Process(worker, loop, keeper)
+        task = process.task = asyncio.create_task(process.run())
+        started = asyncio.create_task(keeper.settled.wait())
         await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
 
     def loop(self, name: str) -> ConsumeLoop:
-        return self._tasks[name][0]
+        return self.processes[name].loop
 
     async def stop(self, name: str) -> None:
-        loop, task = self._tasks.pop(name)
-        loop.stop()
-        await task
+        process = self.processes.pop(name)
+        process.stop.set()
+        assert process.task is not None
+        await process.task
 
     async def crash(self, name: str) -> None:
-        loop, task = self._tasks.pop(name)
-        assert isinstance(self.log, MemoryLog)
-        self.log.crash(loop._consumer)  # type: ignore[arg-type]
-        task.cancel()
+        process = self.processes.pop(name)
+        assert process.task is not None
+        self.log.crash(process.loop._consumer)  # type: ignore[arg-type]
+        process.task.cancel()
         with contextlib.suppress(BaseException):
-            await task
+            await process.task
 
     async def stop_all(self) -> None:
-        for name in list(self._tasks):
+        for process in self.processes.values():
+            process.stop.set()
+        for name in list(self.processes):
             await self.stop(name)
 
 

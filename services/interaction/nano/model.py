@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +97,18 @@ def left_step(left: int) -> int:
     return sum(left >= step for step in LEFT_STEPS) - 1
 
 
+def rounds(inputs: Sequence[StepInput]) -> list[list[int]]:
+    """Indices of ``inputs`` in rounds of distinct sessions that keep each session's order."""
+    made: list[list[int]] = []
+    seen: Counter[str] = Counter()
+    for at, item in enumerate(inputs):
+        if seen[item.session_id] == len(made):
+            made.append([])
+        made[seen[item.session_id]].append(at)
+        seen[item.session_id] += 1
+    return made
+
+
 class NanoModel:
     """See ``InteractionModel``. Decisions are the heads' argmax: ``seed`` is accepted and has nothing to do."""
 
@@ -180,11 +193,13 @@ class NanoModel:
         """See the protocol. Raises ``ValueError`` for tokens that this model cannot have said."""
         if len(inputs) != len(outputs):
             raise ValueError(f"{len(inputs)} inputs, but {len(outputs)} outputs")
-        for item, tokens in zip(inputs, outputs, strict=True):
-            session = self._sessions[item.session_id]
+        for tokens in outputs:
             self._check(tokens)
-            self._forward([item], [session])
-            session.fed = tuple(tokens)
+        for round_ in rounds(inputs):
+            sessions = [self._sessions[inputs[at].session_id] for at in round_]
+            self._forward([inputs[at] for at in round_], sessions)
+            for at, session in zip(round_, sessions, strict=True):
+                session.fed = tuple(outputs[at])
 
     def _check(self, tokens: tuple[int, ...]) -> None:
         config = self.config
