@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from infra.eval import runner, stacks
+from infra.eval import report, runner, stacks
 from infra.eval.clips import SpeechMissing, committed
 from infra.eval.recording import Recording
 from infra.eval.runner import Job, NoSuchSuite
@@ -20,6 +20,7 @@ from infra.eval.scripted_llm import Script
 from infra.local.jars import KafkaUnavailable
 from infra.local.stack import StackFailed
 from infra.local.supervised import ServiceFailed
+from services.background.hearing import HearingMissing
 
 DEFAULT_N = 20
 
@@ -89,7 +90,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NoSuchSuite, BadScenario, SpeechMissing, StackFailed, ServiceFailed, KafkaUnavailable, ValueError) as error:
         console.print(str(error), style="red")
         return 1
+    if not arguments.no_report:
+        failed += publish(arguments, console)
     return 1 if failed else 0
+
+
+def publish(arguments: argparse.Namespace, console: Console) -> int:
+    """Score these suites for all models that have recordings, and say where the report is. Returns 1 without one."""
+    models = list(dict.fromkeys([*arguments.names, *report.recorded(arguments.recordings)]))
+    try:
+        path = report.write(arguments.recordings, models, arguments.suites, say=console.print)
+    except HearingMissing as error:
+        console.print(str(error), style="red")
+        return 1
+    console.print(f"written: {path}, {path.with_suffix('.md')}")
+    for defect in report.defects(path):
+        console.print(f"metric defect: {defect}", style="red")
+    return 0
 
 
 if __name__ == "__main__":

@@ -52,15 +52,16 @@ def _head(report: _Report, models: Sequence[dict[str, Any]]) -> str:
         "[95 % interval] n. ↑ more is better, ↓ less is better. A rate with n < 10 is hidden (–). Published "
         "figures were measured on **other data**: same definition, not the same benchmark.",
         "",
-        "| model | scenarios | missing | failed | judged by | player late, median / max ms |",
-        "|---|---|---|---|---|---|",
+        "| model | scenarios | missing | failed | of another version | judged by | player late, median / max ms |",
+        "|---|---|---|---|---|---|---|",
     ]
     for model in models:
         heard = ", ".join(["its sound", *model["recognised_by"]])
         by = heard if model["voice"] else "**its written words: it has no voice**"
         late = f"{model['player_late_p50_ms']} / {model['player_late_max_ms']}"
         lines.append(
-            f"| {model['model']} | {model['scored']} | {model['missing']} | {len(model['failed'])} | {by} | {late} |"
+            f"| {model['model']} | {model['scored']} | {model['missing']} | {len(model['failed'])} "
+            f"| {model['other_version']} | {by} | {late} |"
         )
     absent = [model["model"] for model in report["models"] if not model["scored"]]
     if absent:

@@ -23,18 +23,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from infra.eval import machine, plots, scorers, timeline
+from infra.eval import machine, plots, runner, scorers, stacks, timeline
 from infra.eval.collect import Collected, collect
 from infra.eval.markdown import render
 from infra.eval.recognise import Recogniser
+from infra.eval.recording import Recording
 from infra.eval.rows import ORACLE, TEXT, Row, check, rows_of
-from infra.eval.scenario import BadScenario, Suite, load_suite
+from infra.eval.runner import RECORDINGS, SCENARIOS
+from infra.eval.scenario import BadScenario, Scenario, Suite, load_suite
 from infra.eval.take import Observation
 from infra.local.jars import PROJECT
 from services.background.hearing import HearingMissing
 
-SCENARIOS = PROJECT / "tests" / "behaviour" / "scenarios"
-RECORDINGS = PROJECT / "build" / "eval"
 REPORTS = PROJECT / "build" / "reports"
 NAME = "behaviour"
 ORDER = ("nano", "harness", "vad_500", "vad_1500", "always_silent", "always_talking", ORACLE)
@@ -142,7 +142,13 @@ def _model(scored: Scored) -> dict[str, Any]:
         "player_late_p50_ms": round(float(np.median(late)), 1) if late else None,
         "player_late_max_ms": max(late, default=None),
         "ticks": sum(len(recording.ticks) for recording in recordings),
+        "other_version": sum(_other_version(one.take.recording, one.take.scenario) for one in made.played),
     }
+
+
+def _other_version(recording: Recording, scenario: Scenario) -> bool:
+    """Whether it was recorded with another version of the model, the pipeline or the player than this checkout's."""
+    return recording.stamp != runner.stamp(scenario, stacks.identity(recording.model))
 
 
 def _elsewhere(reports: Path) -> dict[str, Any]:
@@ -202,6 +208,11 @@ def _spread(failed: dict[str, list[Observation]]) -> list[str]:
     return list(dict.fromkeys(name for turn in zip_longest(*queues) for name in turn if name is not None))
 
 
+def recorded(root: Path) -> list[str]:
+    """The known models that have recordings there."""
+    return [model for model in ORDER if (root / model).is_dir()]
+
+
 def defects(path: Path) -> list[str]:
     """The metrics that a control wins, by the report at ``path``."""
     report = json.loads(path.read_text())
@@ -219,8 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
     known = sorted(path.stem for path in arguments.scenarios.glob("*.json"))
     suites = known if arguments.suite == "all" else arguments.suite.split(",")
-    present = [model for model in ORDER if (arguments.recordings / model).is_dir()]
-    models = [model for model in arguments.models.split(",") if model] or present
+    models = [model for model in arguments.models.split(",") if model] or recorded(arguments.recordings)
     try:
         path = write(
             arguments.recordings, models, suites, reports=arguments.reports, scenarios=arguments.scenarios

@@ -72,10 +72,13 @@ def jobs(scenarios: Sequence[Scenario], model: str, root: Path, identity: str) -
     """One job a scenario."""
     made = []
     for scenario in scenarios:
-        text = msgspec.json.encode(scenario)
-        stamp = hashlib.sha256(text + identity.encode()).hexdigest()[:16]
-        made.append(Job(scenario, model, root / model / scenario.id, stamp))
+        made.append(Job(scenario, model, root / model / scenario.id, stamp(scenario, identity)))
     return made
+
+
+def stamp(scenario: Scenario, identity: str) -> str:
+    """Names a scenario together with the model and code that play it."""
+    return hashlib.sha256(msgspec.json.encode(scenario) + identity.encode()).hexdigest()[:16]
 
 
 def estimate_s(todo: Sequence[Job], sessions: int) -> float:
