@@ -1,0 +1,146 @@
+"""Trains the head: symbols to durations, mels and F0, with the text ahead hidden at random as it is in a live stream."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
+from services.interaction.speech.g2p import ids
+from services.interaction.speech.head import SpeechHead, ahead, places
+from training.speech.data import Example, read
+from training.speech.loop import Losses, Plan, train
+from training.speech.teacher import VOICES
+from training.speech.texts import CACHE
+from training.speech.vocoder import config
+
+NOTHING_KNOWN, NEXT_KNOWN = 0.10, 0.25  # of a word's following text; else all of it
+Ints = npt.NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """``n`` sentences, padded. ``symbol_of`` names the symbol that each frame belongs to."""
+
+    following: Tensor  # [n, symbols, AHEAD]
+    durations: Tensor  # [n, symbols], 0 where padded
+    symbol_of: Tensor  # [n, frames]
+    place: Tensor  # [n, frames, PLACES]
+    features: Tensor  # [n, frames, FEATURES]
+    real: Tensor  # [n, frames] bool
+    voices: Tensor  # [n]
+
+
+def horizons(symbols: str, rng: np.random.Generator) -> Ints:
+    """For each symbol the place from which on the text is unknown to it. A word begins with its space; the end, a
+    full stop that nobody wrote and ``$``, is a word of its own."""
+    begins = [0, *(i for i, c in enumerate(symbols) if c == " "), len(symbols) - 2, len(symbols)]
+    out = np.full(len(symbols), len(symbols), dtype=np.int64)
+    for word in range(len(begins) - 1):
+        drawn = rng.random()
+        if drawn < NOTHING_KNOWN + NEXT_KNOWN:
+            known = word + (1 if drawn < NOTHING_KNOWN else 2)
+            out[begins[word] : begins[word + 1]] = begins[min(known, len(begins) - 1)]
+    return out
+
+
+def _stack(arrays: list[npt.NDArray[np.generic]], length: int) -> Tensor:
+    padded = [np.pad(a, [(0, length - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
+    return torch.from_numpy(np.stack(padded))
+
+
+def collate(examples: list[Example], rng: np.random.Generator) -> Batch:
+    """Arrays of some sentences."""
+    following, owners, where = [], [], []
+    for one in examples:
+        symbols = np.array(ids(one.symbols), dtype=np.int64)
+        following.append(ahead(symbols, horizons(one.symbols, rng)))
+        owner = np.repeat(np.arange(len(symbols)), one.durations)
+        at = np.arange(len(owner)) - np.repeat(np.cumsum(one.durations) - one.durations, one.durations)
+        owners.append(owner)
+        where.append(places(one.durations[owner], at))
+    symbols_max, frames_max = max(map(len, following)), max(map(len, owners))
+    return Batch(
+        _stack([*following], symbols_max),
+        _stack([e.durations for e in examples], symbols_max),
+        _stack([*owners], frames_max),
+        _stack([*where], frames_max),
+        _stack([e.features for e in examples], frames_max),
+        torch.arange(frames_max) < torch.tensor([[len(o)] for o in owners]),
+        torch.tensor([VOICES.index(e.voice) for e in examples]),
+    )
+
+
+def pick(examples: list[Example], count: int, rng: np.random.Generator) -> list[Example]:
+    """Sentences of like length, so that little is padded; ``examples`` are sorted by length."""
+    span = min(len(examples), 8 * count)
+    begin = int(rng.integers(0, len(examples) - span + 1))
+    weights = np.array([len(e.features) for e in examples], dtype=np.float64)
+    centre = int(rng.choice(len(examples), p=weights / weights.sum()))
+    begin = min(max(0, centre - span // 2), len(examples) - span)
+    return [examples[begin + int(i)] for i in rng.choice(span, size=min(count, span), replace=False)]
+
+
+def losses_of(net: SpeechHead, examples: Callable[[int], list[Example]], frames: int) -> Callable[[int], Losses]:
+    def losses(step: int) -> Losses:
+        rng = np.random.default_rng((11, step))
+        chosen = pick(examples(step), 16, rng)
+        keep = max(2, int(frames / max(len(e.features) for e in chosen)))
+        return measure(net, collate(chosen[:keep], rng))
+
+    return losses
+
+
+def measure(net: SpeechHead, batch: Batch) -> Losses:
+    """Losses of a batch: L1 of mels and of F0 where voiced, log likelihood of voicing, squares of log durations."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        encoded = net.encode(batch.following, batch.voices)
+        owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
+        out = net.decode(encoded.codes.gather(1, owner), batch.place, batch.voices)
+    out, log_frames = out.float(), encoded.log_frames.float()
+    real = batch.real.float()
+    voiced = batch.features[..., VOICED_PLACE]
+    count, sung = real.sum(), (real * voiced).sum().clamp_min(1.0)
+    spoken = (batch.durations > 0).float()
+    mel = (out[..., :MELS] - batch.features[..., :MELS]).abs().mean(dim=-1)
+    pitch = (out[..., F0_PLACE] - batch.features[..., F0_PLACE]).abs()
+    flag = F.binary_cross_entropy_with_logits(out[..., VOICED_PLACE], voiced, reduction="none")
+    timing = (log_frames - torch.log(batch.durations.clamp_min(1).float())).square()
+    return {
+        "mel": 2.0 * (mel * real).sum() / count,
+        "f0": 0.3 * (pitch * real * voiced).sum() / sung,
+        "voiced": 0.2 * (flag * real).sum() / count,
+        "timing": 0.5 * (timing * spoken).sum() / spoken.sum(),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--frames", type=int, default=3400, help="of a batch")
+    parser.add_argument("--out", type=Path, default=CACHE / "head.safetensors")
+    args = parser.parse_args(argv)
+    torch.manual_seed(2)
+    net = SpeechHead(config())
+    known: dict[Path, list[Example]] = {}
+    at_hand: list[Example] = []
+
+    def examples(step: int) -> list[Example]:
+        if not at_hand or step % 200 == 0:
+            at_hand[:] = sorted(read(known=known), key=lambda e: len(e.features))
+        return at_hand
+
+    train(net, losses_of(net, examples, args.frames), Plan(args.steps, 1.2e-3), args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

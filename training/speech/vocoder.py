@@ -1,0 +1,100 @@
+"""Trains the vocoder on crops of takes: log and linear magnitudes at four resolutions, and mels."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.interaction.speech.config import DELAY_FRAMES, HOP, SpeechConfig
+from services.interaction.speech.vocoder import Vocoder, log_mel
+from training.speech.data import Example, read
+from training.speech.loop import Losses, Plan, train
+from training.speech.teacher import VOICES, accent
+from training.speech.texts import CACHE
+
+CROP = 64  # frames
+_FFTS = (2048, 1024, 512, 256)
+
+
+def config() -> SpeechConfig:
+    return SpeechConfig(voices=VOICES, accents=tuple(accent(v) for v in VOICES))
+
+
+def crops(examples: list[Example], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """``[count, CROP, FEATURES]`` and ``[count, CROP * HOP]``; where speech is, more often than by chance."""
+    features, audio = [], []
+    lengths = np.array([len(e.features) for e in examples], dtype=np.float64)
+    for place in rng.choice(len(examples), size=count, p=lengths / lengths.sum()):
+        one = examples[place]
+        short = max(0, CROP - len(one.features))
+        begin = int(rng.integers(0, len(one.features) + short - CROP + 1))
+        gain = np.float32(10.0 ** rng.uniform(-0.3, 0.15))
+        f, a = one.features[begin : begin + CROP], one.audio[begin * HOP : (begin + CROP) * HOP]
+        if short:
+            f = np.concatenate([f, np.repeat(f[-1:], short, axis=0)])
+            a = np.concatenate([a, np.zeros(short * HOP, dtype=np.float32)])
+        f = f.copy()
+        f[:, :80] = np.maximum(f[:, :80] + np.log(gain) / 2.5, f[:, :80].min())
+        features.append(f)
+        audio.append(a * gain)
+    return torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(audio))
+
+
+def spectral_loss(made: Tensor, real: Tensor, sizes: Sequence[int] = _FFTS) -> Losses:
+    """L1 of magnitudes, linear and logarithmic, of signals ``[n, samples]``, at some window sizes."""
+    linear, log = made.new_zeros(()), made.new_zeros(())
+    for size in sizes:
+        window = torch.hann_window(size)
+        a, b = (
+            torch.stft(x, size, size // 4, window=window, return_complex=True).abs() / size**0.5 for x in (made, real)
+        )
+        linear = linear + (a - b).abs().mean() / b.mean().clamp_min(1e-4)
+        log = log + (torch.log(a.clamp_min(1e-4)) - torch.log(b.clamp_min(1e-4))).abs().mean()
+    return {"linear": linear / len(sizes), "log": log / len(sizes)}
+
+
+def losses_of(net: Vocoder, examples: Callable[[int], list[Example]], batch: int) -> Callable[[int], Losses]:
+    def losses(step: int) -> Losses:
+        rng = np.random.default_rng((7, step))
+        features, audio = crops(examples(step), batch, rng)
+        frame = torch.from_numpy(rng.integers(0, 800, size=batch))
+        phase = torch.from_numpy(rng.uniform(0.0, 1.0, size=(batch, 1)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            filters = net.filter(features)
+        made = net.shaped(features, filters.float(), frame, phase)[:, DELAY_FRAMES * HOP :]
+        real = audio[:, DELAY_FRAMES * HOP : -DELAY_FRAMES * HOP]
+        parts = spectral_loss(made, real, rng.choice(_FFTS, size=2, replace=False).tolist())  # two a step: faster
+        parts["mel"] = 0.5 * (log_mel(made) - log_mel(real)).abs().mean()
+        return parts
+
+    return losses
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=CACHE / "vocoder.safetensors")
+    args = parser.parse_args(argv)
+    torch.manual_seed(1)
+    net = Vocoder(config())
+    known: dict[Path, list[Example]] = {}
+    at_hand: list[Example] = []
+
+    def examples(step: int) -> list[Example]:
+        if not at_hand or step % 200 == 0:  # the teacher may still be speaking
+            at_hand[:] = read(known=known)
+        return at_hand
+
+    train(net, losses_of(net, examples, args.batch), Plan(args.steps, 1.5e-3), args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
