@@ -202,6 +202,25 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     words_said: int = 0
 
 
+class SpokenWord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A word that sounded in a tick. Times are milliseconds after the tick's begin: ``begin_ms`` is negative for a word
+    that began earlier, ``end_ms`` is None while it goes on. ``cut``: broken off before most of it was heard."""
+
+    text: str
+    begin_ms: int
+    end_ms: int | None = None
+    cut: bool = False
+
+
+class TurnSpeech(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was heard in a tick: the ``words`` that sounded, how many of those written so far have not begun
+    (``waiting``), and whether speech was ``cut`` in it, with a fade."""
+
+    words: list[SpokenWord] = []
+    waiting: Count = 0
+    cut: bool = False
+
+
 class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     """The model's output of one micro-turn: 4800 samples of PCM16 24 kHz mono or none, text, floor, events.
 
@@ -210,7 +229,8 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     after this tick: with both, the turns alone rebuild a session. ``epoch`` fences zombies; ``input_offset`` is the
     encoder record that was consumed; ``results_offset`` is one past the last background result applied before this
     step, so that a replay sees exactly what this step saw. ``prefilled`` marks a tick that a late worker took in
-    without being asked for an answer. ``gap_ms`` is its frame's.
+    without being asked for an answer. ``gap_ms`` is its frame's. ``speech`` tells which words of the ``audio`` sounded
+    when, None where nobody speaks (text only).
     """
 
     v: int = 1
@@ -231,6 +251,7 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     gap_ms: Annotated[int, Meta(ge=0, le=FRAME_MS)] = 0
     prefilled: bool = False
     final: bool = False
+    speech: TurnSpeech | None = None
 
 
 class TurnsClaimed(msgspec.Struct, frozen=True, kw_only=True, tag="TurnsClaimed"):

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from schemas.records import Floor, UserActivity
+from schemas.records import Floor, SpokenWord, UserActivity
 
 
 class Voice(IntEnum):
@@ -101,6 +101,48 @@ class InteractionModel(Protocol):
         """Rebuild state: each session's consecutive ticks, in order, with the recorded ``StepOutput.tokens`` fed back,
         nothing sampled. Ticks of several sessions may come in turn, so that they can be taken in together. Afterwards
         the state is bit for bit that of a worker that had stepped through them."""
+
+    def close(self, session_id: str) -> None:
+        """Forget a session; unknown ids are ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class SayInput:
+    """One session's tick of speech: ``text`` are the words to say after all before. ``cut`` ends what sounds, with a
+    short fade in this tick, and forgets what waits; ``text`` then begins anew."""
+
+    session_id: str
+    text: str = ""
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayOutput:
+    """200 ms of speech: PCM16 little endian, 24 kHz, or None for silence. ``words`` sounded in it; ``waiting`` have not
+    begun; ``speaking``: there is more to come. ``refused`` words found no room in the queue."""
+
+    audio: bytes | None
+    words: list[SpokenWord]
+    waiting: int
+    speaking: bool
+    refused: int = 0
+
+
+class SpeechOut(Protocol):
+    """What turns words into audio. Called like a model: from one thread, deterministic, each session for itself: its
+    output follows from its own inputs since its last silence alone."""
+
+    name: str
+    voices: tuple[str, ...]
+
+    def open(self, session_id: str, voice: str) -> None:
+        """Begin a session in silence. Raises ``ValueError`` for an unknown voice."""
+
+    def is_open(self, session_id: str) -> bool:
+        """Whether its state is held."""
+
+    def step(self, batch: Sequence[SayInput]) -> list[SayOutput]:
+        """One tick of each of some distinct sessions, in order. Raises ``KeyError`` if not open."""
 
     def close(self, session_id: str) -> None:
         """Forget a session; unknown ids are ignored."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from schemas import records as r
 from schemas.ticks import FRAME_MS
-from services.interaction.protocol import StepInput, StepOutput
+from services.interaction.protocol import SayInput, SayOutput, StepInput, StepOutput
 
 TASK_DEADLINE_MS = 30_000
 TRANSCRIPT_ENTRIES = 64
@@ -27,6 +27,8 @@ SPAN_LEAD_MS = 2 * FRAME_MS
 AUDIO_TOKENS = 4
 SPAN_RESET_TICKS = 15  # a user silent for 3 s has begun something new
 APOLOGY = "sorry, I could not find that out"
+ROOM_WORDS = 3  # a result's next word is handed to the voice while fewer wait: so the pointer keeps the voice's pace
+BARGE_TICKS = 3  # ticks in which the model hears the user before it stops a voice that still says what it wrote
 
 
 def stand_in(frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
@@ -84,7 +86,12 @@ class UserSpan:
 
 @dataclass(slots=True)
 class Session:
-    """State of one session; ``results`` are (offset, record) that arrived and that no tick has taken in yet."""
+    """State of one session; ``results`` are (offset, record) that arrived and that no tick has taken in yet.
+
+    Of the voice: ``waiting`` words have not begun, ``sounding`` says that the last tick had sound, ``barged`` ticks the
+    user was heard over it; ``stretch`` is what was said since the last silence, which rebuilds the voice's state;
+    ``handed`` names the task ("" for the model's own) of every word that is written and not yet heard.
+    """
 
     session_id: str
     partition: int
@@ -98,6 +105,11 @@ class Session:
     epoch_seen: int = 0
     result_seen: int = -1
     speaking: bool = False
+    waiting: int = 0
+    sounding: bool = False
+    barged: int = 0
+    stretch: list[SayInput] = field(default_factory=list)
+    handed: deque[str] = field(default_factory=deque)
 
     @property
     def seed(self) -> int:
@@ -209,7 +221,7 @@ class Session:
         elif output.drop_pending and task:
             events.append(r.TurnEvent(name="weave_dropped", task_id=task.task_id))
             del states[task.task_id]
-        elif output.say_pending and task:
+        elif output.say_pending and task and self.waiting < ROOM_WORDS:
             text += " " + task.words[task.words_said]
             events += self._woven(task, states)
         elif task and task.words_said and self.speaking and output.floor is not r.Floor.TAKE:
@@ -232,8 +244,70 @@ class Session:
         )
         return events
 
+    # --- the voice ---------------------------------------------------------------------------------------------
+
+    def to_say(self, turn: r.InteractionTurn) -> SayInput:
+        """What a turn made just now asks of the voice. It is cut when the model yields, when the model answers while an
+        older reply still sounds, and when the model has heard the user over a tail of it for some ticks."""
+        ended = turn.user is r.UserActivity.ENDED
+        barged = turn.user is r.UserActivity.SPEAKING and self.barged + 1 >= BARGE_TICKS and not turn.text
+        cut = self.sounding and (turn.floor is r.Floor.YIELD or (ended and not self.speaking) or barged)
+        return SayInput(self.session_id, turn.text, cut)
+
+    def voiced(self, turn: r.InteractionTurn, said: SayInput, output: SayOutput) -> r.InteractionTurn:
+        """The turn with its sound. While it sounds the floor is taken, whatever the model, which writes faster than it
+        speaks, believes; words of a result that nobody heard are pending again."""
+        floor = turn.floor
+        if said.cut and not turn.text:
+            floor = r.Floor.YIELD
+        elif output.speaking and floor is r.Floor.HOLD:
+            floor = r.Floor.TAKE
+        return msgspec.structs.replace(
+            turn,
+            floor=floor,
+            tasks=self._rewound(turn.tasks, output.words) if said.cut else turn.tasks,
+            audio=output.audio,
+            speech=r.TurnSpeech(words=output.words, waiting=output.waiting, cut=said.cut),
+        )
+
+    def _rewound(self, tasks: list[r.TaskState], words: list[r.SpokenWord]) -> list[r.TaskState]:
+        heard = sum(word.end_ms is not None and not word.cut for word in words)
+        lost = list(self.handed)[heard:]
+        return [
+            msgspec.structs.replace(task, words_said=max(0, task.words_said - lost.count(task.task_id)))
+            for task in tasks
+        ]
+
+    def _fold_speech(self, turn: r.InteractionTurn) -> None:
+        speech = turn.speech
+        if speech is None:
+            return
+        if turn.audio is None:
+            self.stretch.clear()
+        if turn.audio is not None or turn.text:
+            self.stretch.append(SayInput(self.session_id, turn.text, speech.cut))
+        for word in speech.words:
+            if word.end_ms is not None and self.handed:
+                self.handed.popleft()
+        if speech.cut:
+            self.handed.clear()
+            del self.stretch[:-1]  # a cut begins anew
+        before = {task.task_id: task.words_said for task in self.tasks}
+        grown = [t.task_id for t in turn.tasks if t.words_said > before.get(t.task_id, 0)]
+        own = turn.text.split()
+        if own and grown:
+            self.handed.extend([""] * (len(own) - 1) + grown)
+        else:
+            self.handed.extend([""] * len(own))
+        self.waiting, self.sounding = speech.waiting, turn.audio is not None and not speech.cut
+        heard = turn.user is r.UserActivity.SPEAKING and self.sounding
+        self.barged = self.barged + 1 if heard else 0
+
+    # --- folding -----------------------------------------------------------------------------------------------
+
     def fold(self, turn: r.InteractionTurn) -> None:
         """Take in a turn, made just now or read from the log."""
+        self._fold_speech(turn)
         known = {t.task_id: t for t in self.tasks}
         self.tasks = []
         for state in turn.tasks:
@@ -246,7 +320,14 @@ class Session:
         self.span.fold(turn.user, turn.timestamp_ms)
         self._note("user_typed", turn.timestamp_ms, turn.typed)
         self._note("user_heard", turn.timestamp_ms, turn.user_text)
-        self._note("assistant", turn.timestamp_ms, turn.text)
+        self._note("assistant", turn.timestamp_ms, self._heard(turn))
+
+    @staticmethod
+    def _heard(turn: r.InteractionTurn) -> str:
+        """What the user heard of the assistant in a tick: the words whose sound ended in it; without a voice, the text."""
+        if turn.speech is None:
+            return turn.text
+        return " ".join(word.text for word in turn.speech.words if word.end_ms is not None and not word.cut)
 
     def _note(self, role: str, timestamp_ms: int, text: str) -> None:
         if not text.strip():

@@ -1,0 +1,218 @@
+"""One session's line of speech, as text and time: words that wait, the sentence that is spoken, where its words lie.
+
+No tensors here. The line says which symbols are encoded next; it is told how many frames each gets; it deals out 16
+frames a tick and knows which words sounded in them. A pure function of the words and cuts that it was given, tick by tick.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
+from services.interaction.speech.g2p import BEGIN, END, Phonemiser, Word, ids
+from services.interaction.speech.head import MAX_FRAMES, ahead, places
+
+QUEUE_WORDS = 64  # words that may wait; more are refused
+SENTENCE_WORDS = 40  # a sentence without a full stop ends here
+FADE_FRAMES = 4  # 50 ms, when speech is cut
+HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on
+FRAME_MS = 12.5
+_FULL_STOPS = ".?!"
+
+
+class Sounded(NamedTuple):
+    """A word that sounded in a tick. Times are ms after the tick's begin: ``begin_ms`` is negative for one that began
+    earlier, ``end_ms`` None for one that goes on. ``cut``: broken off before most of it was heard."""
+
+    text: str
+    begin_ms: int
+    end_ms: int | None
+    cut: bool = False
+
+
+class Piece(NamedTuple):
+    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to."""
+
+    following: npt.NDArray[np.int64]
+    word: str
+    first: bool
+
+
+class Frames(NamedTuple):
+    """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and how many of
+    them are speech (the rest is silence)."""
+
+    codes: npt.NDArray[np.int64]
+    place: npt.NDArray[np.float32]
+    count: int
+
+
+@dataclass(slots=True)
+class _Span:
+    """A word between two frames, counted from the begin of speech."""
+
+    text: str
+    begin: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Sentence:
+    """What has been encoded of the sentence that is spoken."""
+
+    previous: str = ""  # the token before
+    words: int = 0
+    symbols: int = 0  # encoded so far
+    stop: bool = False  # its last mark is a full stop
+    closed: bool = False  # its end has been encoded
+    counts: deque[int] = field(default_factory=deque)  # frames of the symbols that are not used up
+    first: int = 0  # place of the first of them
+    used: int = 0  # frames of it that are
+
+
+@dataclass(slots=True)
+class Line:
+    """See the module. Ticks are: ``hear`` words, then ``wants`` and ``give`` until it wants no more, then ``deal``."""
+
+    phonemiser: Phonemiser
+    queue: deque[str] = field(default_factory=deque)
+    sentence: _Sentence | None = None
+    fresh: bool = False  # words came in this tick: more may follow
+    tick: int = -1  # of this stretch of speech; -1 when silent
+    silent_frames: int = 0  # since the last sound
+    spans: deque[_Span] = field(default_factory=deque)
+
+    @property
+    def idle(self) -> bool:
+        """Silent, with nothing to say."""
+        return self.tick < 0 and not self.queue
+
+    @property
+    def sounding(self) -> bool:
+        return self.tick >= 0
+
+    def hear(self, text: str) -> int:
+        """Take in a tick's words; returns how many found no room."""
+        words = text.split()
+        self.fresh = bool(words)
+        room = QUEUE_WORDS - len(self.queue)
+        self.queue.extend(words[:room])
+        if self.sentence is None and self.queue and (len(self.queue) > 1 or not self.fresh or self.sounding):
+            self.sentence = _Sentence()
+            self.tick = max(self.tick, 0)
+        return max(0, len(words) - room)
+
+    # --- what to encode ----------------------------------------------------------------------------------------
+
+    def wants(self) -> Piece | None:
+        """The next symbols to encode, or None when there are frames enough for this tick."""
+        now = self.sentence
+        if now is None or now.closed or sum(now.counts) - now.used >= TICK_FRAMES:
+            return None
+        if not self.queue or now.stop or now.words >= SENTENCE_WORDS:
+            return self._close(now)
+        token = self.queue.popleft()
+        word = self.phonemiser.word(token, now.previous, self.queue[0] if self.queue else None)
+        symbols = self._spoken(word, begins=now.symbols == 0)
+        piece = self._piece(symbols, self._coming(now, word), token, first=now.symbols == 0)
+        now.previous, now.words = token, now.words + 1
+        now.stop = word.mark in _FULL_STOPS and bool(word.mark)
+        now.symbols += len(symbols)
+        return piece
+
+    @staticmethod
+    def _spoken(word: Word, *, begins: bool) -> str:
+        return (BEGIN if begins else " ") + word.phones + word.mark
+
+    def _coming(self, now: _Sentence, word: Word) -> str:
+        """The symbols after a word, as far as they are known: of up to two words, and the end."""
+        coming, last = "", word
+        for place, token in enumerate(list(self.queue)[:2]):
+            if last.mark and last.mark in _FULL_STOPS:
+                break
+            later = self.queue[place + 1] if place + 1 < len(self.queue) else None
+            last = self.phonemiser.word(token, now.previous if place == 0 else self.queue[place - 1], later)
+            coming += self._spoken(last, begins=False)
+        if last.mark and last.mark in _FULL_STOPS:
+            return coming + END
+        return coming + "." + END if len(self.queue) <= 2 and not self.fresh else coming
+
+    def _close(self, now: _Sentence) -> Piece:
+        symbols = END if now.stop else "." + END
+        now.closed = True
+        now.symbols += len(symbols)
+        return self._piece(symbols, "", "", first=False)
+
+    @staticmethod
+    def _piece(symbols: str, coming: str, word: str, *, first: bool) -> Piece:
+        every = np.array(ids(symbols + coming), dtype=np.int64)
+        horizon = np.full(len(every), len(every), dtype=np.int64)
+        return Piece(ahead(every, horizon)[: len(symbols)], word, first)
+
+    def give(self, piece: Piece, counts: list[int]) -> None:
+        """The frames of each symbol of the piece that it wanted."""
+        now = self.sentence
+        assert now is not None
+        begin = self.tick * TICK_FRAMES + sum(now.counts) - now.used
+        now.counts.extend(min(max(1, c), MAX_FRAMES) for c in counts)
+        if piece.word:
+            skip = counts[0]  # the pause before it is not the word
+            self.spans.append(_Span(piece.word, begin + skip, begin + sum(counts)))
+
+    # --- what sounds ---------------------------------------------------------------------------------------------
+
+    def deal(self) -> Frames:
+        """This tick's frames; the sentence is over with the tick in which its last frame lies."""
+        codes = np.zeros(TICK_FRAMES, dtype=np.int64)
+        length, at = np.ones(TICK_FRAMES, dtype=np.int64), np.zeros(TICK_FRAMES, dtype=np.int64)
+        now, count = self.sentence, 0
+        while now is not None and now.counts and count < TICK_FRAMES:
+            codes[count], length[count], at[count] = now.first, now.counts[0], now.used
+            count, now.used = count + 1, now.used + 1
+            if now.used == now.counts[0]:
+                now.counts.popleft()
+                now.first, now.used = now.first + 1, 0
+        if now is not None and now.closed and not now.counts:
+            self.sentence = None
+        self.silent_frames = TICK_FRAMES - count if count else self.silent_frames + TICK_FRAMES
+        return Frames(codes, places(length, at), count)
+
+    def end_tick(self, *, cut: bool = False) -> list[Sounded]:
+        """Words that sounded in this tick. After a cut, or when the last sound has left the vocoder, silence begins."""
+        begin = self.tick * TICK_FRAMES - DELAY_FRAMES  # frame of the tick's first sample
+        end = begin + (FADE_FRAMES if cut else TICK_FRAMES)
+        sounded = []
+        while self.spans and self.spans[0].begin < end:
+            span = self.spans[0]
+            over = span.end <= end
+            stop = min(span.end, end)
+            share = (stop - span.begin) / max(1, span.end - span.begin)
+            sounded.append(
+                Sounded(
+                    span.text,
+                    round((span.begin - begin) * FRAME_MS),
+                    round((stop - begin) * FRAME_MS) if over or cut else None,
+                    cut and not over and share < HEARD_SHARE,
+                )
+            )
+            if not over:
+                break
+            self.spans.popleft()
+        if cut:
+            self.reset()
+        elif self.sentence is None and not self.spans and self.silent_frames >= DELAY_FRAMES:
+            self.tick = -1
+        else:
+            self.tick += 1
+        return sounded
+
+    def reset(self) -> None:
+        """Fall silent: what waits is forgotten."""
+        self.queue.clear()
+        self.spans.clear()
+        self.sentence, self.tick, self.fresh, self.silent_frames = None, -1, False, 0

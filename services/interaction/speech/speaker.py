@@ -1,0 +1,239 @@
+"""``Speaker``: the words of each tick, for all sessions that speak, become 4,800 samples of each in one step.
+
+All tensors of a session are its own rows and all products have one tick's shape, so its bits depend on nothing but its
+own words, cuts and ticks. State exists only while a session speaks; it begins as zeros, so that whoever feeds the same
+words from the last silence on holds the same state: nothing of it needs to be stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from schemas.ticks import OUTPUT_SAMPLES
+from services.interaction.protocol import SayInput, SayOutput, SpokenWord
+from services.interaction.nano.model import one_thread
+from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, TICK_FRAMES, VOICED_PLACE, SpeechConfig
+from services.interaction.speech.g2p import ACCENTS, Phonemiser, read_lexicon
+from services.interaction.speech.head import SpeechHead
+from services.interaction.speech.letters import LetterNet, speak_letters
+from services.interaction.speech.line import FADE_FRAMES, Frames, Line, Piece
+from services.interaction.speech.vocoder import SILENCE, Vocoder, VocoderState
+
+WEIGHTS, CONFIG, LEXICON = "speech.safetensors", "config.json", "lexicon.tsv.xz"
+DEFAULT_VOICE = "default"
+
+
+class UnknownVoice(ValueError):
+    """No such voice; the message names those that there are."""
+
+
+@dataclass(slots=True)
+class _State:
+    """A session while it speaks; tensors of one row."""
+
+    encoder: Tensor
+    decoder: Tensor
+    vocoder: VocoderState
+    codes: Tensor  # [symbols of the sentence, width]
+
+
+@dataclass(slots=True)
+class _Seat:
+    voice: int
+    line: Line
+    state: _State | None = None
+
+
+def weights_version(tensors: dict[str, Tensor]) -> str:
+    """A name for exactly these weights."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+class Speaker:
+    """See the module, and ``SpeechOut`` in ``protocol``."""
+
+    def __init__(self, config: SpeechConfig, head: SpeechHead, vocoder: Vocoder, phonemisers: dict[str, Phonemiser]):
+        self.config = config
+        self.name = f"{config.name}-{config.release}+{config.version}"
+        self.voices = config.voices
+        self._head, self._vocoder = head.eval(), vocoder.eval()
+        self._phonemisers = phonemisers
+        self._seats: dict[str, _Seat] = {}
+        fade = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
+        self._fade = np.concatenate([fade, np.zeros(OUTPUT_SAMPLES - len(fade))]).astype(np.float32)
+
+    @classmethod
+    def load(cls, folder: Path) -> Speaker:
+        """From a model folder.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: the weights are not those that the configuration names.
+        """
+        config = SpeechConfig.load(folder / CONFIG)
+        tensors = {name: t.float() for name, t in load_file(folder / WEIGHTS).items()}
+        found = weights_version(tensors)
+        if found != config.version:
+            raise ValueError(f"{folder / WEIGHTS} is {found}, but {CONFIG} names {config.version}")
+        parts: dict[str, dict[str, Tensor]] = {"head": {}, "vocoder": {}, "letters": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        head, vocoder, letters = SpeechHead(config), Vocoder(config), LetterNet()
+        head.load_state_dict(parts["head"])
+        vocoder.load_state_dict(parts["vocoder"])
+        letters.load_state_dict(parts["letters"])
+        guess = speak_letters(letters)
+        lexicon = folder / LEXICON
+        speak = {accent: Phonemiser(read_lexicon(lexicon, accent), accent, guess) for accent in ACCENTS}
+        return cls(config, head, vocoder, speak)
+
+    # --- sessions ----------------------------------------------------------------------------------------------
+
+    def open(self, session_id: str, voice: str) -> None:
+        """Begin in silence. Raises ``UnknownVoice``."""
+        name = self.voices[0] if voice in ("", DEFAULT_VOICE) else voice
+        if name not in self.voices:
+            raise UnknownVoice(f"voice {voice!r}: there are {', '.join(self.voices)}")
+        place = self.voices.index(name)
+        self._seats[session_id] = _Seat(place, Line(self._phonemisers[self.config.accents[place]]))
+
+    def is_open(self, session_id: str) -> bool:
+        return session_id in self._seats
+
+    def close(self, session_id: str) -> None:
+        """Forget a session; unknown ids are ignored."""
+        self._seats.pop(session_id, None)
+
+    # --- a tick ------------------------------------------------------------------------------------------------
+
+    def step(self, batch: Sequence[SayInput]) -> list[SayOutput]:
+        """One tick of distinct open sessions, in order. Raises ``KeyError`` for one that is not open."""
+        seats = [self._seats[item.session_id] for item in batch]
+        refused = [0 if item.cut else seat.line.hear(item.text) for item, seat in zip(batch, seats, strict=True)]
+        sounding = [seat for seat in seats if seat.line.sounding]
+        audio: dict[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = {}
+        if sounding:
+            with torch.inference_mode(), one_thread():
+                self._encode(sounding)
+                made = self._render(sounding)
+            audio = {id(seat): row for seat, row in zip(sounding, made.numpy(), strict=True)}
+        return [
+            self._finish(item, seat, audio.get(id(seat)), count)
+            for item, seat, count in zip(batch, seats, refused, strict=True)
+        ]
+
+    def _finish(
+        self,
+        item: SayInput,
+        seat: _Seat,
+        samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None,
+        refused: int,
+    ) -> SayOutput:
+        line = seat.line
+        words: list[SpokenWord] = []
+        pcm = None
+        if samples is not None:
+            waiting = len(line.queue)
+            words = [SpokenWord(*word) for word in line.end_tick(cut=item.cut)]
+            samples = samples * self._fade if item.cut else samples
+            pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+            del waiting
+        if item.cut:
+            line.reset()
+            refused += line.hear(item.text)
+        if not line.sounding:
+            seat.state = None
+        return SayOutput(pcm, words, len(line.queue), line.sounding or bool(line.queue), refused)
+
+    # --- symbols -----------------------------------------------------------------------------------------------
+
+    def _encode(self, seats: list[_Seat]) -> None:
+        """Encode words until every session has frames for this tick; each round one word of each that needs more."""
+        while True:
+            wanted = [(seat, piece) for seat in seats if (piece := seat.line.wants()) is not None]
+            if not wanted:
+                return
+            self._encode_round(wanted)
+
+    def _encode_round(self, wanted: list[tuple[_Seat, Piece]]) -> None:
+        states = [self._begun(seat, piece) for seat, piece in wanted]
+        longest = max(len(piece.following) for _, piece in wanted)
+        following = np.zeros((len(wanted), longest, wanted[0][1].following.shape[1]), dtype=np.int64)
+        for row, (_, piece) in enumerate(wanted):
+            following[row, : len(piece.following)] = piece.following
+        ends = torch.tensor([len(piece.following) for _, piece in wanted])
+        voices = torch.tensor([seat.voice for seat, _ in wanted])
+        memory = torch.cat([state.encoder for state in states], dim=1)
+        encoded, memory = self._head.encode_more(torch.from_numpy(following), voices, memory, ends)
+        for row, ((seat, piece), state) in enumerate(zip(wanted, states, strict=True)):
+            count = len(piece.following)
+            state.encoder = memory[:, row : row + 1]
+            state.codes = torch.cat([state.codes, encoded.codes[row, :count]])
+            logs = encoded.log_frames[row, :count].tolist()
+            seat.line.give(piece, [round(math.exp(min(max(log, 0.0), 4.4))) for log in logs])
+
+    def _begun(self, seat: _Seat, piece: Piece) -> _State:
+        if seat.state is None:
+            seat.state = _State(
+                self._head.encoder.empty(1),
+                self._head.decoder.empty(1),
+                self._vocoder.empty(1),
+                torch.zeros(0, self._head.width),
+            )
+        elif piece.first:  # a new sentence; the sound of the one before may still ring
+            seat.state.encoder = self._head.encoder.empty(1)
+            seat.state.decoder = self._head.decoder.empty(1)
+            seat.state.codes = torch.zeros(0, self._head.width)
+        return seat.state
+
+    # --- frames ------------------------------------------------------------------------------------------------
+
+    def _render(self, seats: list[_Seat]) -> Tensor:
+        """A tick of each: ``[n, OUTPUT_SAMPLES]``."""
+        states = [seat.state for seat in seats if seat.state is not None]
+        frames = [seat.line.deal() for seat in seats]
+        codes = torch.stack([s.codes[torch.from_numpy(f.codes)] for s, f in zip(states, frames, strict=True)])
+        place = torch.from_numpy(np.stack([f.place for f in frames]))
+        voices = torch.tensor([seat.voice for seat in seats])
+        memory = torch.cat([state.decoder for state in states], dim=1)
+        out, memory = self._head.decode_more(codes, place, voices, memory)
+        features = self._features(out, frames)
+        joint = VocoderState(
+            torch.cat([s.vocoder.tails for s in states], dim=1),
+            *(
+                torch.cat([getattr(s.vocoder, name) for s in states])
+                for name in ("frame", "phase", "last", "sources", "overlap")
+            ),
+        )
+        samples, joint = self._vocoder.advance(features, joint)
+        for row, state in enumerate(states):
+            state.decoder = memory[:, row : row + 1]
+            state.vocoder = joint.pick(torch.tensor([row]))
+        return samples
+
+    @staticmethod
+    def _features(out: Tensor, frames: list[Frames]) -> Tensor:
+        """The decoder's output as the vocoder wants it: voicing decided, silence after the sentence's end."""
+        features = torch.zeros(len(frames), TICK_FRAMES, FEATURES)
+        features[..., :MELS] = out[..., :MELS]
+        features[..., F0_PLACE] = out[..., F0_PLACE]
+        features[..., VOICED_PLACE] = (out[..., VOICED_PLACE] > 0.0).float()
+        for row, one in enumerate(frames):
+            if one.count < TICK_FRAMES:
+                features[row, one.count :, :MELS] = SILENCE
+                features[row, one.count :, F0_PLACE :] = 0.0
+        return features
