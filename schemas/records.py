@@ -213,11 +213,11 @@ class SpokenWord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TurnSpeech(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was heard in a tick: the ``words`` that sounded, how many of those written so far have not begun
-    (``waiting``), and whether speech was ``cut`` in it, with a fade."""
+    """What was heard in a tick: the ``words`` that sounded; about how much of what is written so far was left to say
+    after it; and whether speech was ``cut`` in it, with a fade."""
 
     words: list[SpokenWord] = []
-    waiting: Count = 0
+    left_ms: Count = 0
     cut: bool = False
 
 

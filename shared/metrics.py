@@ -56,6 +56,8 @@ SESSIONS_HELD = Gauge("microturn_sessions_held", "Sessions whose state a worker 
 DUPLICATES_IGNORED = Counter("microturn_duplicates_ignored", "Records seen before, by identity.", ["service"])
 FRAMES_FENCED = Counter("microturn_frames_fenced", "Frames of capture processes that had lost the session.")
 TICKS_MISSING = Counter("microturn_ticks_missing", "Ticks that a worker never got as input.", ["service"])
+SPEECH_SECONDS = Histogram("microturn_speech_seconds", "One step of the voice over a batch.", buckets=_TICK_BUCKETS)
+SPEECH_WORDS_REFUSED = Counter("microturn_speech_words_refused", "Words that found no room in a session's queue.")
 RESTORES = Counter("microturn_restores", "Sessions rebuilt from the log.", ["service"])
 RESTORE_TICKS = Counter("microturn_restore_ticks", "Ticks read back to rebuild sessions.", ["service"])
 CATCH_UP_TICKS = Counter("microturn_catch_up_ticks", "Ticks taken more than one at a time by a late worker.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.topics import ENCODER_FRAMES
 from services.interaction.charges import TOPICS
-from services.interaction.models import load_model
+from services.interaction.models import load_model, load_voice
 from services.interaction.settings import InteractionSettings
 from services.interaction.worker import GROUP, InteractionWorker
 from shared.clock import Clock
@@ -35,14 +35,16 @@ async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: async
     """
     async with readiness(settings) as health:
         model = await asyncio.to_thread(load_model, settings)
-        logger.info("model_loaded", model=model.name, encoder=model.encoder_version or "any")
+        voice = await asyncio.to_thread(load_voice, settings)
+        spoken_by = voice.name if voice else "nobody"
+        logger.info("model_loaded", model=model.name, encoder=model.encoder_version or "any", voice=spoken_by)
         name = f"interaction-{settings.instance_id}"
         context = SharedContext(settings.redis_url)
         try:
             registry = WorkerRegistry(context, clock, "interaction", settings.instance_id)
             await _check_encoders(registry, model.name, model.encoder_version)
             notes = WriteBehind(context, clock)
-            worker = InteractionWorker(model, log, clock, client_id=name, notes=notes)
+            worker = InteractionWorker(model, log, clock, client_id=name, notes=notes, voice=voice)
             loop = new_loop(log, worker, clock, name=name, metrics=PrometheusLoopMetrics("interaction"))
             leases = LeaseSettings("interaction", settings.instance_id, standby=settings.standby)
             keeper = LeaseKeeper(log, clock, worker, ENCODER_FRAMES, leases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.interaction.echo import EchoModel
-from services.interaction.protocol import InteractionModel
+from services.interaction.protocol import InteractionModel, SpeechOut
 from services.interaction.settings import InteractionSettings
 
 
@@ -21,3 +21,17 @@ def load_model(settings: InteractionSettings) -> InteractionModel:
 
     set_threads(settings.model_threads)
     return NanoModel.load(settings.model_dir, capacity=settings.session_capacity)
+
+
+def load_voice(settings: InteractionSettings) -> SpeechOut | None:
+    """The voice that the settings name, or None for text only. ``echo`` makes its own sound.
+
+    Raises:
+        FileNotFoundError: no weights in ``speech_dir``.
+        ValueError: weights and configuration do not belong together.
+    """
+    if settings.model == "echo" or not settings.speech:
+        return None
+    from services.interaction.speech.speaker import Speaker
+
+    return Speaker.load(settings.speech_dir)

@@ -106,6 +106,10 @@ class InteractionModel(Protocol):
         """Forget a session; unknown ids are ignored."""
 
 
+DEFAULT_VOICE = "default"
+"""A name for the first of a ``SpeechOut``'s voices."""
+
+
 @dataclass(frozen=True, slots=True)
 class SayInput:
     """One session's tick of speech: ``text`` are the words to say after all before. ``cut`` ends what sounds, with a
@@ -118,13 +122,12 @@ class SayInput:
 
 @dataclass(frozen=True, slots=True)
 class SayOutput:
-    """200 ms of speech: PCM16 little endian, 24 kHz, or None for silence. ``words`` sounded in it; ``waiting`` have not
-    begun; ``speaking``: there is more to come. ``refused`` words found no room in the queue."""
+    """200 ms of speech: PCM16 little endian, 24 kHz, or None for silence. ``words`` sounded in it; about ``left_ms`` of
+    speech are left to say, 0 only when there is nothing. ``refused`` words found no room in the queue."""
 
     audio: bytes | None
     words: list[SpokenWord]
-    waiting: int
-    speaking: bool
+    left_ms: int
     refused: int = 0
 
 

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from schemas import records as r
-from services.interaction.protocol import InteractionModel, StepInput, StepOutput
-from services.interaction.session import Session
+from services.interaction.protocol import DEFAULT_VOICE, InteractionModel, SpeechOut, StepInput, StepOutput
+from services.interaction.session import CONFIG_EVENTS, Session
 from shared import metrics
 
 PASS_ROUNDS = 8  # recorded ticks of one session in a pass,
@@ -46,10 +47,12 @@ class Done:
 
 
 class Scheduler:
-    """Owns the model."""
+    """Owns the model, and the voice if there is one."""
 
-    def __init__(self, model: InteractionModel) -> None:
+    def __init__(self, model: InteractionModel, voice: SpeechOut | None = None) -> None:
         self._model = model
+        self._voice = voice
+        self._chosen: dict[str, str] = {}  # session -> the voice that it asked for
         self._open: set[str] = set()
         self._refused: set[str] = set()
 
@@ -82,6 +85,7 @@ class Scheduler:
     def forget(self, session_id: str) -> None:
         """Drop a session's state."""
         self._model.close(session_id)
+        self._hush(session_id)
         self._open.discard(session_id)
         self._refused.discard(session_id)
         metrics.SESSIONS_HELD.labels("interaction").set(len(self._open))
@@ -117,6 +121,7 @@ class Scheduler:
             self._model.prefill(inputs, outputs)
             metrics.RESTORE_TICKS.labels("interaction").inc(len(inputs))
         for work in run:
+            self._hush(work.session.session_id)  # rebuilt from the session's stretch of speech when it next speaks
             if work.frame.final:
                 self.forget(work.session.session_id)
         return done
@@ -125,37 +130,92 @@ class Scheduler:
 
     def _step_round(self, batch: Sequence[Work], done: list[Done]) -> None:
         ready: list[tuple[Work, StepInput]] = []
+        decided: list[tuple[Work, r.InteractionTurn]] = []
         for work in batch:
             work.session.take_results()
             item = self._input(work)
             if not self._ensure_open(work.session, work.frame.tick):
-                done.append(self._quiet(work, "refused"))
+                decided.append((work, self._quiet(work, "refused")))
             elif work.skip:
                 self._model.prefill([item], [self._model.quiet_tokens])
                 metrics.CATCH_UP_TICKS.inc()
-                done.append(self._quiet(work, work.why))
+                decided.append((work, self._quiet(work, work.why)))
             else:
                 ready.append((work, item))
         if ready:
             metrics.STEP_SESSIONS.labels("interaction").observe(len(ready))
             with metrics.STEP_SECONDS.labels("interaction").time():
                 outputs = self._model.step([item for _, item in ready])
-            for (work, _), output in zip(ready, outputs, strict=True):
-                done.append(self._finish(work, output))
+            decided += [
+                (work, self._decide(work, output)) for (work, _), output in zip(ready, outputs, strict=True)
+            ]
+        done += [self._finish(work, turn) for work, turn in self._voiced(decided)]
 
-    def _finish(self, work: Work, output: StepOutput, *, prefilled: bool = False) -> Done:
+    def _decide(self, work: Work, output: StepOutput, *, prefilled: bool = False) -> r.InteractionTurn:
+        return work.session.decide(
+            work.frame, output, model=self._model.name, input_offset=work.offset, prefilled=prefilled
+        )
+
+    def _finish(self, work: Work, turn: r.InteractionTurn) -> Done:
         session = work.session
-        turn = session.decide(work.frame, output, model=self._model.name, input_offset=work.offset, prefilled=prefilled)
         session.fold(turn)
         if work.frame.final:
             self.forget(session.session_id)
         return Done(work, turn, session.side_records(turn))
 
-    def _quiet(self, work: Work, why: str) -> Done:
+    def _quiet(self, work: Work, why: str) -> r.InteractionTurn:
         output = StepOutput(
             floor=r.Floor.HOLD, user=r.UserActivity.SILENT, tokens=self._model.quiet_tokens, ui={"quiet": why}
         )
-        return self._finish(work, output, prefilled=True)
+        return self._decide(work, output, prefilled=True)
+
+    # --- the voice ---------------------------------------------------------------------------------------------
+
+    def _voiced(self, decided: list[tuple[Work, r.InteractionTurn]]) -> list[tuple[Work, r.InteractionTurn]]:
+        """The turns with their sound; one step of the voice for all sessions."""
+        voice = self._voice
+        if voice is None or not decided:
+            return decided
+        for work, _ in decided:
+            self._raise_voice(voice, work.session)
+        decided = [(work, self._named(voice, work, turn)) for work, turn in decided]
+        said = [work.session.to_say(turn) for work, turn in decided]
+        with metrics.SPEECH_SECONDS.time():
+            outputs = voice.step(said)
+        metrics.SPEECH_WORDS_REFUSED.inc(sum(output.refused for output in outputs))
+        return [
+            (work, work.session.voiced(turn, item, output))
+            for (work, turn), item, output in zip(decided, said, outputs, strict=True)
+        ]
+
+    def _raise_voice(self, voice: SpeechOut, session: Session) -> None:
+        """Make sure that the voice holds the session's state: what was said since its last silence, said again. A new
+        choice of voice counts from the next silence on."""
+        session_id, wanted = session.session_id, session.config.voice
+        if voice.is_open(session_id) and (self._chosen.get(session_id) == wanted or session.stretch):
+            return
+        voice.close(session_id)
+        voice.open(session_id, wanted if wanted in voice.voices else DEFAULT_VOICE)
+        self._chosen[session_id] = wanted
+        for item in session.stretch:
+            voice.step([item])
+
+    @staticmethod
+    def _named(voice: SpeechOut, work: Work, turn: r.InteractionTurn) -> r.InteractionTurn:
+        """A voice that nobody has is told in the turn of the tick that asked for it; the default one speaks."""
+        wanted = work.session.config.voice
+        asked = any(event.name in CONFIG_EVENTS for event in work.frame.events)
+        if not asked or wanted == DEFAULT_VOICE or wanted in voice.voices:
+            return turn
+        data = {"unknown_voice": wanted, "voice": voice.voices[0], "voices": list(voice.voices)}
+        return msgspec.structs.replace(turn, events=[*turn.events, r.TurnEvent(name="ui", data=data)])
+
+    def _hush(self, session_id: str) -> None:
+        self._chosen.pop(session_id, None)
+        if self._voice is not None:
+            self._voice.close(session_id)
+
+    # --- sessions ----------------------------------------------------------------------------------------------
 
     def _ensure_open(self, session: Session, tick: int) -> bool:
         session_id = session.session_id

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from schemas import records as r
 from schemas.ticks import FRAME_MS
-from services.interaction.protocol import SayInput, SayOutput, StepInput, StepOutput
+from services.interaction.protocol import SayInput, SayOutput, StepInput, StepOutput, Voice
 
 TASK_DEADLINE_MS = 30_000
 TRANSCRIPT_ENTRIES = 64
@@ -27,8 +27,8 @@ SPAN_LEAD_MS = 2 * FRAME_MS
 AUDIO_TOKENS = 4
 SPAN_RESET_TICKS = 15  # a user silent for 3 s has begun something new
 APOLOGY = "sorry, I could not find that out"
-ROOM_WORDS = 3  # a result's next word is handed to the voice while fewer wait: so the pointer keeps the voice's pace
-BARGE_TICKS = 3  # ticks in which the model hears the user before it stops a voice that still says what it wrote
+CONFIG_EVENTS = ("session.started", "session.updated")
+READY_BELOW_MS = 600  # of speech left to say: from here on the model may write another word
 
 
 def stand_in(frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:
@@ -88,9 +88,9 @@ class UserSpan:
 class Session:
     """State of one session; ``results`` are (offset, record) that arrived and that no tick has taken in yet.
 
-    Of the voice: ``waiting`` words have not begun, ``sounding`` says that the last tick had sound, ``barged`` ticks the
-    user was heard over it; ``stretch`` is what was said since the last silence, which rebuilds the voice's state;
-    ``handed`` names the task ("" for the model's own) of every word that is written and not yet heard.
+    Of the voice: ``left_ms`` of speech were left to say after the last tick; ``stretch`` is what was said since the
+    last silence, which rebuilds the voice's state; ``handed`` names the task ("" for the model's own words) of every
+    word that is written and not yet heard.
     """
 
     session_id: str
@@ -105,9 +105,7 @@ class Session:
     epoch_seen: int = 0
     result_seen: int = -1
     speaking: bool = False
-    waiting: int = 0
-    sounding: bool = False
-    barged: int = 0
+    left_ms: int = 0
     stretch: list[SayInput] = field(default_factory=list)
     handed: deque[str] = field(default_factory=deque)
 
@@ -127,7 +125,7 @@ class Session:
     def take_events(self, events: list[r.ClientEvent]) -> None:
         """Take in the session's configuration, which travels in the frames so that its order is the log's."""
         for event in events:
-            if event.name in ("session.started", "session.updated"):
+            if event.name in CONFIG_EVENTS:
                 # Capture has validated it; a foreign producer's nonsense must not end the worker.
                 with suppress(msgspec.ValidationError):
                     self.config = msgspec.convert(event.data, r.SessionConfig)
@@ -174,6 +172,7 @@ class Session:
             pending_word=task.words[task.words_said] if task and left else "",
             pending_left=left,
             delegated=any(not t.words for t in self.tasks),
+            voice=self.voice,
         )
 
     # --- after a step ------------------------------------------------------------------------------------------
@@ -221,7 +220,7 @@ class Session:
         elif output.drop_pending and task:
             events.append(r.TurnEvent(name="weave_dropped", task_id=task.task_id))
             del states[task.task_id]
-        elif output.say_pending and task and self.waiting < ROOM_WORDS:
+        elif output.say_pending and task:
             text += " " + task.words[task.words_said]
             events += self._woven(task, states)
         elif task and task.words_said and self.speaking and output.floor is not r.Floor.TAKE:
@@ -246,28 +245,27 @@ class Session:
 
     # --- the voice ---------------------------------------------------------------------------------------------
 
+    @property
+    def voice(self) -> Voice:
+        """What of the words written so far is still to be heard, as the next tick begins."""
+        if self.left_ms <= 0:
+            return Voice.SILENT
+        return Voice.READY if self.left_ms < READY_BELOW_MS else Voice.BUSY
+
     def to_say(self, turn: r.InteractionTurn) -> SayInput:
-        """What a turn made just now asks of the voice. It is cut when the model yields, when the model answers while an
-        older reply still sounds, and when the model has heard the user over a tail of it for some ticks."""
-        ended = turn.user is r.UserActivity.ENDED
-        barged = turn.user is r.UserActivity.SPEAKING and self.barged + 1 >= BARGE_TICKS and not turn.text
-        cut = self.sounding and (turn.floor is r.Floor.YIELD or (ended and not self.speaking) or barged)
-        return SayInput(self.session_id, turn.text, cut)
+        """What a turn made just now asks of the voice; it is cut when the model yields."""
+        return SayInput(self.session_id, turn.text, cut=turn.floor is r.Floor.YIELD and self.left_ms > 0)
 
     def voiced(self, turn: r.InteractionTurn, said: SayInput, output: SayOutput) -> r.InteractionTurn:
-        """The turn with its sound. While it sounds the floor is taken, whatever the model, which writes faster than it
-        speaks, believes; words of a result that nobody heard are pending again."""
-        floor = turn.floor
-        if said.cut and not turn.text:
-            floor = r.Floor.YIELD
-        elif output.speaking and floor is r.Floor.HOLD:
-            floor = r.Floor.TAKE
+        """The turn with its sound. While it sounds the floor is taken, whatever a model that writes faster than it
+        speaks believes; words of a result that nobody heard are pending again."""
+        floor = r.Floor.TAKE if output.left_ms and turn.floor is r.Floor.HOLD else turn.floor
         return msgspec.structs.replace(
             turn,
             floor=floor,
             tasks=self._rewound(turn.tasks, output.words) if said.cut else turn.tasks,
             audio=output.audio,
-            speech=r.TurnSpeech(words=output.words, waiting=output.waiting, cut=said.cut),
+            speech=r.TurnSpeech(words=output.words, left_ms=output.left_ms, cut=said.cut),
         )
 
     def _rewound(self, tasks: list[r.TaskState], words: list[r.SpokenWord]) -> list[r.TaskState]:
@@ -299,9 +297,7 @@ class Session:
             self.handed.extend([""] * (len(own) - 1) + grown)
         else:
             self.handed.extend([""] * len(own))
-        self.waiting, self.sounding = speech.waiting, turn.audio is not None and not speech.cut
-        heard = turn.user is r.UserActivity.SPEAKING and self.sounding
-        self.barged = self.barged + 1 if heard else 0
+        self.left_ms = speech.left_ms
 
     # --- folding -----------------------------------------------------------------------------------------------
 
@@ -324,7 +320,7 @@ class Session:
 
     @staticmethod
     def _heard(turn: r.InteractionTurn) -> str:
-        """What the user heard of the assistant in a tick: the words whose sound ended in it; without a voice, the text."""
+        """What the user heard of the assistant: the words whose sound ended in this tick; without a voice, the text."""
         if turn.speech is None:
             return turn.text
         return " ".join(word.text for word in turn.speech.words if word.end_ms is not None and not word.cut)

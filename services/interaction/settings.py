@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,6 +16,9 @@ class InteractionSettings(ServiceSettings):
     model: Literal["nano", "echo"] = "nano"
     echo_audio: bool = True
     """Whether ``echo`` answers with a tone (9,600 bytes a tick)."""
+    speech: bool = True
+    """Whether ``nano`` speaks (``SPEECH_DIR``) or only writes."""
+    speech_dir: Path = Path("models/speech")
     model_threads: int = Field(default=1, ge=1, le=64)
     session_capacity: int = Field(default=256, ge=1)
     """Sessions whose state this worker holds at most; beyond it new ones are refused, visibly, turn by turn."""

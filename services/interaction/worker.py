@@ -21,7 +21,7 @@ from typing import Protocol
 from schemas import records as r
 from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, CLAIM_KEY, ENCODER_FRAMES, INTERACTION_TURNS
 from services.interaction.charges import TOPICS, Charge, begin
-from services.interaction.protocol import InteractionModel
+from services.interaction.protocol import InteractionModel, SpeechOut
 from services.interaction.restore import Restored
 from services.interaction.restoring import Restoring, Waiting
 from services.interaction.scheduler import PASS_ROUNDS, Done, Scheduler, Work
@@ -66,16 +66,24 @@ class InteractionWorker:
     """Handler of the consume loop and tenant of its leases; ``bind`` it to the loop before that runs."""
 
     def __init__(
-        self, model: InteractionModel, log: Log, clock: Clock, *, client_id: str, notes: WriteBehind | None = None
+        self,
+        model: InteractionModel,
+        log: Log,
+        clock: Clock,
+        *,
+        client_id: str,
+        notes: WriteBehind | None = None,
+        voice: SpeechOut | None = None,
     ) -> None:
-        """``notes``: where the transcript is noted for other processes; never waited for."""
+        """``notes``: where the transcript is noted for other processes; never waited for. ``voice``: what says the
+        model's words; None for text only."""
         self._model = model
         self._log = log
         self._clock = clock
         self._client_id = client_id
         self._notes = notes
         self._notes_lost = 0
-        self._scheduler = Scheduler(model)
+        self._scheduler = Scheduler(model, voice)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._restoring = Restoring(log, clock, model.context_ticks, client_id=client_id)
         self._loop: Following | None = None
@@ -397,7 +405,7 @@ class InteractionWorker:
         turn = done.turn
         if self._notes is None:
             return
-        said = turn.text or turn.user_text or turn.typed or turn.final
+        said = turn.text or turn.audio or turn.user_text or turn.typed or turn.final
         lost = seat.noted != self._notes_lost
         if said or lost:
             self._notes.put(TRANSCRIPT, turn.session_id, Transcript(entries=list(done.work.session.transcript)))

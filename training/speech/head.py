@@ -1,4 +1,4 @@
-"""Trains the head: symbols to durations, mels and F0, with the text ahead hidden at random as it is in a live stream."""
+"""Trains the head: symbols to durations, mels and F0, the text ahead hidden at random as in a live stream."""
 
 from __future__ import annotations
 

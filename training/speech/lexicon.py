@@ -1,4 +1,4 @@
-"""Derives ``models/speech/lexicon.tsv.xz`` from the dictionaries of the ``misaki`` package (Apache-2.0), read as data."""
+"""Derives ``models/speech/lexicon.tsv.xz`` from the dictionaries of the package ``misaki`` (Apache-2.0)."""
 
 from __future__ import annotations
 

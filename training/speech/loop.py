@@ -1,4 +1,4 @@
-"""One training loop for both networks: cosine rate, clipped gradients, a checkpoint every few minutes to resume from."""
+"""One training loop for all networks: cosine rate, clipped gradients, checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Plan:
     steps: int
     rate: float
     warm: int = 200
-    save_every: int = 200
+    save_every: int = 100
     log_every: int = 50
 
 

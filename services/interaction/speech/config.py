@@ -36,7 +36,7 @@ class StackSize:
 
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
-    """``voices`` by name, the first is ``default``; ``accents`` in the same order. ``silence`` is the log-mel of none."""
+    """``voices`` by name, the first is ``default``; ``accents`` in the same order. ``version`` names the weights."""
 
     voices: tuple[str, ...]
     accents: tuple[str, ...]
@@ -58,4 +58,5 @@ class SpeechConfig:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for name in ("encoder", "decoder", "vocoder"):
             raw[name] = StackSize(**raw[name])
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()})
+        fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()}
+        return cls(**fields)

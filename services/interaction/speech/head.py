@@ -46,8 +46,8 @@ def places(frames: npt.NDArray[np.int64], at: npt.NDArray[np.int64]) -> npt.NDAr
     d, k = frames.astype(np.float32), at.astype(np.float32)
     p = (k + 0.5) / d
     left = d - k
-    features = [p, 1 - p, d / 10, np.log(d) / 2, np.minimum(k, 10) / 5, np.minimum(left, 10) / 5, 4 * p * (1 - p), 1 / d]
-    return np.stack(features, axis=-1).astype(np.float32)
+    near = [np.minimum(k, 10) / 5, np.minimum(left, 10) / 5]
+    return np.stack([p, 1 - p, d / 10, np.log(d) / 2, *near, 4 * p * (1 - p), 1 / d], axis=-1).astype(np.float32)
 
 
 class SpeechHead(nn.Module):

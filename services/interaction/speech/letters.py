@@ -1,4 +1,4 @@
-"""Letters to phonemes for words that no lexicon has: a small convolutional network with a CTC output, learned from it."""
+"""Letters to phonemes for words that no lexicon has: a small convolutional network with a CTC output."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_LETTERS = 32
 class LetterNet(nn.Module):
     """``[n, letters]`` ids to logits ``[n, letters * UPSAMPLE, 1 + phonemes]``."""
 
-    def __init__(self, width: int = 160, blocks: int = 5) -> None:
+    def __init__(self, width: int = 112, blocks: int = 5) -> None:
         super().__init__()
         self.width = width
         self.letters = nn.Embedding(len(LETTERS), width * UPSAMPLE)
         self.accents = nn.Embedding(len(ACCENTS), width)
-        self.mix = nn.ModuleList(nn.Conv1d(width, width, 7, padding=3) for _ in range(blocks))
+        self.mix = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(blocks))
         self.out = nn.Linear(width, 1 + len(PHONES))
 

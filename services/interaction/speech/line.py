@@ -1,7 +1,7 @@
 """One session's line of speech, as text and time: words that wait, the sentence that is spoken, where its words lie.
 
 No tensors here. The line says which symbols are encoded next; it is told how many frames each gets; it deals out 16
-frames a tick and knows which words sounded in them. A pure function of the words and cuts that it was given, tick by tick.
+frames a tick and knows which words sounded in them. A pure function of the words and cuts that it was given.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ FADE_FRAMES = 4  # 50 ms, when speech is cut
 HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
+_WORD_MS, _LETTER_MS = 120, 45  # about how long a word takes that nobody has encoded yet
 
 
 class Sounded(NamedTuple):
@@ -45,11 +46,11 @@ class Piece(NamedTuple):
 
 class Frames(NamedTuple):
     """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and how many of
-    them are speech (the rest is silence)."""
+    them are ``spoken`` (the rest is silence)."""
 
     codes: npt.NDArray[np.int64]
     place: npt.NDArray[np.float32]
-    count: int
+    spoken: int
 
 
 @dataclass(slots=True)
@@ -91,6 +92,15 @@ class Line:
     def idle(self) -> bool:
         """Silent, with nothing to say."""
         return self.tick < 0 and not self.queue
+
+    @property
+    def left_ms(self) -> int:
+        """About how much is left to say: what is encoded, to the sound's end, and an estimate of what is not."""
+        now = self.sentence
+        encoded = 0 if now is None else sum(now.counts) - now.used
+        guess = sum(_WORD_MS + _LETTER_MS * len(word) for word in self.queue)
+        least = int(self.sounding or bool(self.queue))
+        return max(least, round(encoded * FRAME_MS + guess))
 
     @property
     def sounding(self) -> bool:

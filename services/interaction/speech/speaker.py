@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from schemas.records import SpokenWord
 from schemas.ticks import OUTPUT_SAMPLES
-from services.interaction.protocol import SayInput, SayOutput, SpokenWord
 from services.interaction.nano.model import one_thread
+from services.interaction.protocol import DEFAULT_VOICE, SayInput, SayOutput
 from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, TICK_FRAMES, VOICED_PLACE, SpeechConfig
 from services.interaction.speech.g2p import ACCENTS, Phonemiser, read_lexicon
 from services.interaction.speech.head import SpeechHead
@@ -29,7 +31,9 @@ from services.interaction.speech.line import FADE_FRAMES, Frames, Line, Piece
 from services.interaction.speech.vocoder import SILENCE, Vocoder, VocoderState
 
 WEIGHTS, CONFIG, LEXICON = "speech.safetensors", "config.json", "lexicon.tsv.xz"
-DEFAULT_VOICE = "default"
+
+
+Floats = npt.NDArray[np.float32]
 
 
 class UnknownVoice(ValueError):
@@ -65,7 +69,9 @@ def weights_version(tensors: dict[str, Tensor]) -> str:
 class Speaker:
     """See the module, and ``SpeechOut`` in ``protocol``."""
 
-    def __init__(self, config: SpeechConfig, head: SpeechHead, vocoder: Vocoder, phonemisers: dict[str, Phonemiser]):
+    def __init__(
+        self, config: SpeechConfig, head: SpeechHead, vocoder: Vocoder, phonemisers: dict[str, Phonemiser]
+    ) -> None:
         self.config = config
         self.name = f"{config.name}-{config.release}+{config.version}"
         self.voices = config.voices
@@ -125,7 +131,7 @@ class Speaker:
         seats = [self._seats[item.session_id] for item in batch]
         refused = [0 if item.cut else seat.line.hear(item.text) for item, seat in zip(batch, seats, strict=True)]
         sounding = [seat for seat in seats if seat.line.sounding]
-        audio: dict[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = {}
+        audio: dict[int, Floats] = {}
         if sounding:
             with torch.inference_mode(), one_thread():
                 self._encode(sounding)
@@ -140,24 +146,22 @@ class Speaker:
         self,
         item: SayInput,
         seat: _Seat,
-        samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None,
+        samples: Floats | None,
         refused: int,
     ) -> SayOutput:
         line = seat.line
         words: list[SpokenWord] = []
         pcm = None
         if samples is not None:
-            waiting = len(line.queue)
             words = [SpokenWord(*word) for word in line.end_tick(cut=item.cut)]
             samples = samples * self._fade if item.cut else samples
             pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
-            del waiting
         if item.cut:
             line.reset()
             refused += line.hear(item.text)
         if not line.sounding:
             seat.state = None
-        return SayOutput(pcm, words, len(line.queue), line.sounding or bool(line.queue), refused)
+        return SayOutput(pcm, words, line.left_ms, refused)
 
     # --- symbols -----------------------------------------------------------------------------------------------
 
@@ -233,7 +237,7 @@ class Speaker:
         features[..., F0_PLACE] = out[..., F0_PLACE]
         features[..., VOICED_PLACE] = (out[..., VOICED_PLACE] > 0.0).float()
         for row, one in enumerate(frames):
-            if one.count < TICK_FRAMES:
-                features[row, one.count :, :MELS] = SILENCE
-                features[row, one.count :, F0_PLACE :] = 0.0
+            if one.spoken < TICK_FRAMES:
+                features[row, one.spoken :, :MELS] = SILENCE
+                features[row, one.spoken :, F0_PLACE :] = 0.0
         return features

@@ -76,6 +76,7 @@ _DOTTED = frozenset("mr mrs ms dr prof vs etc e.g i.e approx jan feb aug sept oc
 _SYMBOLS = {"&": "and", "+": "plus", "=": "equals", "@": "at", "#": "number", "%": "percent", "/": "slash"}
 _SCALE_WORDS = frozenset("hundred thousand million billion trillion".split())
 _LETTERS = {"a", "i", "o"}
+_ADDRESS = re.compile(r"(?:https?://|www\.).+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|de|uk)")
 _NUMBER = r"\d{1,3}(?:,\d{3})+|\d+"
 
 
@@ -189,7 +190,7 @@ def _numeric(token: str, after: str) -> list[str] | None:
             unit = _UNITS[tail]
             one = number == "1" or tail == "%"
             return sign + _decimal(number) + (unit if one else _plural(unit)).split()
-        if (m2 := re.fullmatch(rf"[-–](\d[\d,]*(?:\.\d+)?)", tail)) and not sign:
+        if (m2 := re.fullmatch(r"[-–](\d[\d,]*(?:\.\d+)?)", tail)) and not sign:
             return [*_decimal(number), "to", *_decimal(m2[1].rstrip(","))]
         if m2 := re.fullmatch(r"/(\d+)", tail):
             if (number, m2[1]) == ("1", "2"):
@@ -209,7 +210,7 @@ def _plain(token: str, raw: str, before: str) -> list[str]:
         return [token, _plural(_MONEY[before[0]][0])]
     if token in _SYMBOLS:
         return [_SYMBOLS[token]]
-    if "@" in token or re.fullmatch(r"(?:https?://|www\.).+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|de|uk)", token):
+    if "@" in token or _ADDRESS.fullmatch(token):
         return _address(token)
     if re.fullmatch(r"(?:[a-z]\.)+[a-z]\.?", token):
         return _letters(token)

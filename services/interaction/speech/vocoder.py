@@ -126,7 +126,7 @@ class Vocoder(nn.Module):
         )
 
     def shaped(self, features: Tensor, filters: Tensor, frame: Tensor, phase: Tensor) -> Tensor:
-        """In training: to ``[n, (frames - DELAY_FRAMES) * HOP]``, hop 0 first, sources beginning at ``frame, phase``."""
+        """In training: to ``[n, (frames - DELAY_FRAMES) * HOP]``, hop 0 first; sources begin at ``frame, phase``."""
         state = self.empty(len(features))
         state.frame, state.phase = frame, phase
         state.last = self._pitch(features[:, :1])[:, 0]

@@ -1,0 +1,134 @@
+"""The voice, tick by tick: bits that depend on nothing but a session's own words, pace, cuts, words' times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from services.interaction.protocol import SayInput
+from services.interaction.speech.config import DELAY_FRAMES, HOP
+from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS
+from tests.speech.voices import SMALL, samples, say, speaker, ticks
+
+TEXT = "Hello, it is 5:30 in Paris. What would you like, Mr. Smith?"
+
+
+@pytest.fixture(scope="module")
+def voice():
+    return speaker()
+
+
+def test_bits_do_not_depend_on_who_else_speaks(voice):
+    scripts = {
+        f"s{n}": ticks(text, every=1 + n % 2, cut=cut, session=f"s{n}")
+        for n, (text, cut) in enumerate(
+            [(TEXT, None), ("yes", None), ("one two three four five six", 5), ("", None), (TEXT, 9), ("okay", 2)]
+        )
+    }
+    names = [*SMALL.voices, *SMALL.voices]
+    alone = [say(voice, items, name) for items, name in zip(scripts.values(), names, strict=True)]
+    for session, name in zip(scripts, names, strict=True):
+        voice.open(session, name)
+    together = [voice.step([items[t] for items in scripts.values()]) for t in range(40)]
+    for place, session in enumerate(scripts):
+        assert [row[place] for row in together] == alone[place]
+        voice.close(session)
+
+
+def test_it_is_silent_before_words_and_after_them_and_every_word_sounds_once_in_order(voice):
+    out = say(voice, ticks(TEXT, length=80))
+    assert out[0].audio is None and out[0].left_ms > 0  # the first word waits a tick for the second
+    assert out[1].audio is not None
+    assert out[-1].audio is None and out[-1].left_ms == 0
+    assert all(o.audio is None or len(o.audio) == 9600 for o in out)
+    spans = []
+    for tick, output in enumerate(out):
+        for word in output.words:
+            if word.begin_ms >= 0:
+                spans.append([word.text, tick * 200 + word.begin_ms, None])
+            if word.end_ms is not None:
+                assert spans[-1][0] == word.text
+                spans[-1][2] = tick * 200 + word.end_ms
+    assert [span[0] for span in spans] == TEXT.split()
+    assert all(end > begin for _, begin, end in spans)
+    assert all(later[1] >= former[2] for former, later in zip(spans, spans[1:], strict=False))
+
+
+def test_left_to_say_is_nothing_only_when_nothing_is(voice):
+    out = say(voice, ticks("let me check that for you", length=60))
+    last = max(t for t, o in enumerate(out) if o.audio is not None)
+    assert all(o.left_ms > 0 for o in out[:last])
+    assert all(o.left_ms == 0 for o in out[last + 1 :])
+
+
+@pytest.mark.parametrize("cut", [2, 4, 7])
+def test_a_cut_fades_within_the_tick_and_forgets_what_waited(voice, cut):
+    plain, out = say(voice, ticks(TEXT)), say(voice, ticks(TEXT, cut=cut))
+    assert out[:cut] == plain[:cut]
+    heard, whole = samples(out[cut : cut + 1]), samples(plain[cut : cut + 1])
+    assert np.abs(heard[FADE_FRAMES * HOP :]).max() == 0
+    assert np.abs(heard).max() > 0
+    assert np.all(np.abs(heard.astype(int)) <= np.abs(whole.astype(int)) + 1)
+    assert abs(int(heard[0]) - int(whole[0])) <= 1  # no step at the border
+    assert all(word.end_ms is not None for word in out[cut].words)
+    assert {w.text for o in out[cut + 1 :] for w in o.words}.isdisjoint({w.text for o in out[:cut] for w in o.words})
+
+
+def test_after_a_cut_it_begins_anew_with_the_words_of_that_tick(voice):
+    items = [*ticks(TEXT, length=6), SayInput("s", " okay", cut=True), *[SayInput("s")] * 12]
+    out = say(voice, items)
+    alone = say(voice, [SayInput("s", " okay"), *[SayInput("s")] * 12])
+    assert out[7:] == alone[1:]
+
+
+@pytest.mark.parametrize("dies_at", [1, 3, 6, 11, 18])
+def test_who_says_again_what_was_said_since_silence_goes_on_with_the_same_bytes(voice, dies_at):
+    items = ticks(TEXT, length=30)
+    whole = say(voice, items, "bert")
+    other = speaker()
+    other.open("s", "bert")
+    for item in items[:dies_at]:
+        other.step([item])
+    assert [other.step([item])[0] for item in items[dies_at:]] == whole[dies_at:]
+
+
+def test_state_is_gone_with_the_last_sound_so_the_same_words_sound_the_same_again(voice):
+    items = ticks("good morning", length=20)
+    out = say(voice, items + items)
+    assert out[:20] == out[20:]
+
+
+def test_no_step_at_tick_borders_above_what_lies_between_them(voice):
+    values = samples(say(voice, ticks(TEXT, length=60))).astype(float)
+    steps = np.abs(np.diff(values))
+    borders = steps[4799::4800]
+    inside = np.delete(steps, slice(4799, None, 4800))
+    audible = np.percentile(inside[inside > 0], 99.9)
+    assert borders.max() <= audible
+
+
+def test_the_queue_is_bounded_and_says_what_it_refused(voice):
+    voice.open("s", "default")
+    assert voice.step([SayInput("s", " word" * (QUEUE_WORDS + 5))])[0].refused == 5
+    voice.close("s")
+
+
+def test_voices_differ_and_unknown_ones_are_refused_by_name(voice):
+    items = ticks("good morning", length=12)
+    sounds = {samples(say(voice, items, name)).tobytes() for name in SMALL.voices}
+    assert len(sounds) == 3
+    assert samples(say(voice, items)).tobytes() == samples(say(voice, items, "anna")).tobytes()
+    with pytest.raises(ValueError, match="voice 'zoe': there are anna, bert, carla"):
+        voice.open("s", "zoe")
+
+
+def test_what_cannot_be_spoken_is_passed_over(voice):
+    out = say(voice, ticks("\U0001f600 * — yes", length=20))
+    assert [w.text for o in out for w in o.words if w.end_ms is not None][-1] == "yes"
+    assert out[-1].left_ms == 0
+
+
+def test_words_begin_with_their_sound_not_with_their_symbols(voice):
+    out = say(voice, ticks("hello", length=10))
+    first = next(word for o in out for word in o.words)
+    assert first.begin_ms >= DELAY_FRAMES * 12.5
