@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from infra.replay.recorded import Recorded
-from services.interaction.models import load_model
-from services.interaction.protocol import InteractionModel
+from services.interaction.models import load_model, load_voice
+from services.interaction.protocol import InteractionModel, SpeechOut
 from services.interaction.settings import InteractionSettings
 
 ECHO = "echo"
@@ -47,3 +47,17 @@ def of(recorded: Recorded, folder: Path) -> InteractionModel:
             f"{model.name}: name the folder of that version with --model-dir, or run this one over it with --model"
         )
     return model
+
+
+def voice_of(recorded: Recorded, model: InteractionModel) -> SpeechOut | None:
+    """What spoke in the session: the voice at hand if its turns tell of one, else none.
+
+    Raises:
+        WrongModel: it spoke, and there is no voice here.
+    """
+    if model.name.startswith("echo-") or all(turn.speech is None for turn in recorded.turns.values()):
+        return None
+    try:
+        return load_voice(InteractionSettings(speech="on"))
+    except (FileNotFoundError, ValueError) as error:
+        raise WrongModel(f"session {recorded.session_id} was spoken: {error}") from None

@@ -16,7 +16,7 @@ import msgspec
 
 from infra.replay.recorded import Input, Recorded
 from schemas import records as r
-from services.interaction.protocol import InteractionModel
+from services.interaction.protocol import InteractionModel, SpeechOut
 from services.interaction.scheduler import Done, Scheduler, Work
 from services.interaction.session import Session
 
@@ -42,26 +42,32 @@ class Rerun:
     lost: list[int] = field(default_factory=list)
 
 
-def follow(model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input]) -> Rerun:
-    """The recorded session again. ``inputs`` are what its turns were made from, by tick."""
-    return _Following(model, recorded, inputs).run()
+def follow(
+    model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input], voice: SpeechOut | None = None
+) -> Rerun:
+    """The recorded session again. ``inputs`` are what its turns were made from, by tick; ``voice`` says its words."""
+    return _Following(model, recorded, inputs, voice).run()
 
 
-def counterfactual(model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input]) -> Rerun:
-    """Another model over the recorded input.
+def counterfactual(
+    model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input], voice: SpeechOut | None = None
+) -> Rerun:
+    """Another model over the recorded input, by the same voice.
 
     Its delegations within ``MATCH_TICKS`` of a recorded one (each used once, the nearest first) are answered by that
     one's results, as long after the delegation as they were then; others stay unanswered: nobody knows the answer.
     """
-    return _Counterfactual(model, recorded, inputs).run()
+    return _Counterfactual(model, recorded, inputs, voice).run()
 
 
 class _Following:
-    def __init__(self, model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input]) -> None:
+    def __init__(
+        self, model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input], voice: SpeechOut | None
+    ) -> None:
         self._model = model
         self._recorded = recorded
         self._inputs = inputs
-        self._scheduler = Scheduler(model)
+        self._scheduler = Scheduler(model, voice)
         self._session = new_session(recorded, inputs)
         self._due = deque(sorted(recorded.results.items()))
         self._out = Rerun(model.name)
@@ -111,10 +117,12 @@ class _Answer:
 
 
 class _Counterfactual:
-    def __init__(self, model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input]) -> None:
+    def __init__(
+        self, model: InteractionModel, recorded: Recorded, inputs: Mapping[int, Input], voice: SpeechOut | None
+    ) -> None:
         self._recorded = recorded
         self._inputs = inputs
-        self._scheduler = Scheduler(model)
+        self._scheduler = Scheduler(model, voice)
         self._session = new_session(recorded, inputs)
         self._answers = recorded_answers(recorded)
         self._due: dict[int, list[r.BackgroundResult]] = {}

@@ -43,7 +43,7 @@ async def same(recorded: Recorded, model_dir: Path, source: Source) -> Verdict:
     inputs = recorded.inputs()
     if source == "capture":
         inputs = await _encoded(recorded, inputs, model_dir, comparison)
-    rerun = follow(model, recorded, inputs)
+    rerun = follow(model, recorded, inputs, models.voice_of(recorded, model))
     compare_turns(recorded, rerun, comparison)
     if not comparison.turns:
         raise CannotReplay(
@@ -87,7 +87,7 @@ async def other(recorded: Recorded, name: str, model_dir: Path, source: Source, 
         source = "capture"
     if not inputs:
         raise CannotReplay(f"session {recorded.session_id}: the log holds none of its frames any more")
-    rerun = counterfactual(model, recorded, inputs)
+    rerun = counterfactual(model, recorded, inputs, models.voice_of(recorded, model))
     lanes.draw(recorded, rerun, out / "timeline.png")
     return _told_apart(recorded, rerun, model, source)
 

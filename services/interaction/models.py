@@ -30,7 +30,8 @@ def load_voice(settings: InteractionSettings) -> SpeechOut | None:
         FileNotFoundError: no weights in ``speech_dir``.
         ValueError: weights and configuration do not belong together.
     """
-    if settings.model == "echo" or not settings.speech:
+    there = (settings.speech_dir / "config.json").exists()
+    if settings.model == "echo" or settings.speech == "off" or (settings.speech == "auto" and not there):
         return None
     from services.interaction.speech.speaker import Speaker
 

@@ -16,8 +16,8 @@ class InteractionSettings(ServiceSettings):
     model: Literal["nano", "echo"] = "nano"
     echo_audio: bool = True
     """Whether ``echo`` answers with a tone (9,600 bytes a tick)."""
-    speech: bool = True
-    """Whether ``nano`` speaks (``SPEECH_DIR``) or only writes."""
+    speech: Literal["auto", "on", "off"] = "auto"
+    """Whether ``nano`` speaks with the voice in ``SPEECH_DIR`` or only writes; ``auto`` speaks if there is one."""
     speech_dir: Path = Path("models/speech")
     model_threads: int = Field(default=1, ge=1, le=64)
     session_capacity: int = Field(default=256, ge=1)

@@ -150,10 +150,11 @@ class Rig:
         max_records: int = 500,
         standby: bool = False,
         lease_ms: int = 250,
+        voice: Any = None,
     ) -> None:
         """Start a worker and wait until it has what it is due: partitions of its own, or warmth in others'."""
         clock = SystemClock()
-        worker = InteractionWorker(model or EchoModel(), self.log, clock, client_id=name)
+        worker = InteractionWorker(model or EchoModel(), self.log, clock, client_id=name, voice=voice)
         loop = new_loop(self.log, worker, clock, name=name, max_records=max_records)
         await self._start(name, worker, loop, "interaction", standby=standby, lease_ms=lease_ms)
 

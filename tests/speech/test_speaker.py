@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_it_is_silent_before_words_and_after_them_and_every_word_sounds_once_in_
                 spans[-1][2] = tick * 200 + word.end_ms
     assert [span[0] for span in spans] == TEXT.split()
     assert all(end > begin for _, begin, end in spans)
-    assert all(later[1] >= former[2] for former, later in zip(spans, spans[1:], strict=False))
+    assert all(later[1] >= former[2] for former, later in itertools.pairwise(spans))
 
 
 def test_left_to_say_is_nothing_only_when_nothing_is(voice):

@@ -58,7 +58,8 @@ def test_tokens_are_spelt_out(token, words):
 
 
 @pytest.mark.parametrize(
-    ("token", "mark"), [("yes,", ","), ("yes.", "."), ("yes?!", "?"), ("(yes)", ""), ("Dr.", ""), ("4,", ","), ("so:", ",")]
+    ("token", "mark"),
+    [("yes,", ","), ("yes.", "."), ("yes?!", "?"), ("(yes)", ""), ("Dr.", ""), ("4,", ","), ("so:", ",")],
 )
 def test_marks_make_pauses(token, mark):
     assert spell(token).mark == mark

@@ -1,4 +1,4 @@
-"""Speakers with weights that nobody trained, always the same ones: every path carries signal, nothing is intelligible."""
+"""Speakers with weights that nobody trained, always the same ones: every path carries signal, none a word."""
 
 from __future__ import annotations
 

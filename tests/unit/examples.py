@@ -63,6 +63,21 @@ EXAMPLES: dict[str, r.Record] = {
         typed="hello",
         events=[r.TurnEvent(name="delegated", task_id="s-1-1")],
     ),
+    "InteractionTurn+speech": r.InteractionTurn(
+        **_AT,
+        tick=1,
+        floor=r.Floor.YIELD,
+        user=r.UserActivity.SPEAKING,
+        model="nano-0.1",
+        epoch=3,
+        input_offset=42,
+        audio=b"\x00\x01" * 4800,
+        speech=r.TurnSpeech(
+            words=[r.SpokenWord("let", -120, 80), r.SpokenWord("me", 80), r.SpokenWord("check", 180, 200, True)],
+            left_ms=840,
+            cut=True,
+        ),
+    ),
     "TurnsClaimed": r.TurnsClaimed(partition=3, epoch=1_700_000_000_123, worker="1", claimed_at_ms=1_700_000_000_123),
     "WorkerLease": r.WorkerLease(
         service="interaction",
