@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from training.voices import evaluation
 
 NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -185,7 +189,23 @@ def _open() -> list[Phrase]:
     return list({p.text: p for p in phrases}.values())
 
 
+def check_split(phrases: Iterable[Phrase]) -> None:
+    """Raises ``ValueError`` when one of them, or a backchannel, is said in the behaviour report's scenarios.
+
+    Held-out phrasings may not be either: they guided development.
+    """
+    evaluated = {_plain(text) for text in evaluation().phrasings}
+    for text in (*(p.text for p in phrases), *BACKCHANNELS):
+        if _plain(text) in evaluated:
+            raise ValueError(f"{text!r} is evaluated with: it may not be trained on")
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", text.lower()))
+
+
 PHRASES: tuple[Phrase, ...] = tuple(_fixed() + _counts() + _open())
+check_split(PHRASES)
 TRAINING = tuple(p for p in PHRASES if not p.held_out)
 HELD_OUT = tuple(p for p in PHRASES if p.held_out)
 BY_TEXT = {p.text: p for p in PHRASES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,32 @@ class Voice:
         return int(parts[place]) if len(parts) > place else default
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the behaviour report is made with (``infra.eval.generate`` writes it): never to be trained on."""
+
+    voices: tuple[str, ...] = ()
+    phrasings: tuple[str, ...] = ()
+    videos: tuple[str, ...] = ()
+
+
+def evaluation() -> Evaluation:
+    """The split file's section ``evaluation``."""
+    section = json.loads(SPLIT_PATH.read_text()).get("evaluation", {})
+    return Evaluation(**{name: tuple(values) for name, values in section.items()})
+
+
 def load() -> tuple[Voice, ...]:
-    """All voices of the split file, training ones first."""
+    """All voices of the split file, training ones first. Raises ``ValueError``: see ``check_split``."""
     split = json.loads(SPLIT_PATH.read_text())["voices"]
-    return tuple(Voice(n, False) for n in split["training"]) + tuple(Voice(n, True) for n in split["held_out"])
+    voices = tuple(Voice(n, False) for n in split["training"]) + tuple(Voice(n, True) for n in split["held_out"])
+    check_split(voices)
+    return voices
+
+
+def check_split(voices: Iterable[Voice]) -> None:
+    """Raises ``ValueError`` when one that is trained on is evaluated with, at whatever speed or pitch."""
+    evaluated = {(v.engine, v.voice) for v in (Voice(name, True) for name in evaluation().voices)}
+    for voice in voices:
+        if not voice.held_out and (voice.engine, voice.voice) in evaluated:
+            raise ValueError(f"{voice.name} is evaluated with: it may not be trained on")

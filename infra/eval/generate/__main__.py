@@ -22,6 +22,7 @@ from infra.eval.scenario import Scenario, Suite
 from training.voices import SPLIT_PATH
 
 FOLDER = Path(__file__).parents[3] / "tests" / "behaviour" / "scenarios"
+SCHEMA = FOLDER.parent / "scenario.schema.json"
 SUITES: dict[str, Callable[[Takes], Iterator[Scenario]]] = {
     "turn-taking": suites.turn_taking,
     "backchannel": suites.backchannel,
@@ -79,6 +80,12 @@ def suite_file(suite: Suite) -> bytes:
     return msgspec.json.format(msgspec.json.encode(suite), indent=1) + b"\n"
 
 
+def schema_file() -> bytes:
+    """The JSON Schema of a suite's file."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(Suite)
+    return json.dumps(schema, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
 def phrasings(made: list[Suite]) -> list[str]:
     """All that is said in the suites, as whole takes."""
     spoken = (clip for suite in made for scenario in suite.scenarios for clip in scenario.clips)
@@ -117,6 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         (FOLDER / f"{suite.name}.json").write_bytes(suite_file(suite))
         seconds = sum(s.duration_ms for s in suite.scenarios) / 1000
         print(f"{suite.name}: {len(suite.scenarios)} scenarios, {seconds:.0f} s")
+    SCHEMA.write_bytes(schema_file())
     split = json.loads(SPLIT_PATH.read_text())
     split["evaluation"] = split_section(made)
     SPLIT_PATH.write_text(json.dumps(split, indent=1, ensure_ascii=False) + "\n")
