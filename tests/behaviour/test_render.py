@@ -12,12 +12,12 @@ from infra.eval.clips import Clips, SpeechMissing, Take, digest, piece
 from infra.eval.scenario import Clip, Role, Scenario, VideoEvent, Word
 
 VOICE = "kokoro:test"
-RAMP = (np.arange(1, 2001) * 8).astype(np.int16)  # 8, 16, … 16000: every sample tells its place
+RAMP = (np.arange(1, 1001) * 32).astype(np.int16)  # 32, 64, … 32000: every sample tells its place
 
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Clips:
-    words = [Word(text="up", start_sample=0, end_sample=1200), Word(text="down", start_sample=1200, end_sample=2000)]
+    words = [Word(text="up", start_sample=0, end_sample=600), Word(text="down", start_sample=600, end_sample=1000)]
     takes = [
         Take(voice=VOICE, text="up down", pcm=RAMP, words=words),
         Take(voice=VOICE, text="flat", pcm=np.full(500, 4000, np.int16)),
@@ -39,20 +39,20 @@ def scenario(*all_clips: Clip, duration_ms: int = 200, **fields: object) -> Scen
 def test_takes_come_back_as_they_were_written(speech: Clips) -> None:
     take = speech.take(VOICE, "up down")
     assert np.array_equal(take.pcm, RAMP)
-    assert [(w.text, w.end_sample) for w in take.words] == [("up", 1200), ("down", 2000)]
+    assert [(w.text, w.end_sample) for w in take.words] == [("up", 600), ("down", 1000)]
     assert speech.take("piper:other", "flat").pcm.tolist() == [32760] * 40
     with pytest.raises(SpeechMissing, match="no 'sideways' by"):
         speech.take(VOICE, "sideways")
 
 
 def test_clips_lie_where_the_script_says_and_add_up(speech: Clips) -> None:
-    pcm = render.render(scenario(clip("up down", 100, 2000), clip("flat", 2000, 500)), speech).pcm
+    pcm = render.render(scenario(clip("up down", 100, 1000), clip("flat", 150, 500)), speech).pcm
     assert len(pcm) == 3200
     assert not pcm[:100].any()
-    assert pcm[100:2000].tolist() == RAMP[:1900].tolist()
-    assert pcm[2000:2100].tolist() == [int(x) + 4000 for x in RAMP[1900:]]
-    assert pcm[2100:2500].tolist() == [4000] * 400
-    assert not pcm[2500:].any()
+    assert pcm[100:150].tolist() == RAMP[:50].tolist()
+    assert pcm[150:650].tolist() == [int(x) + 4000 for x in RAMP[50:550]]
+    assert pcm[650:1100].tolist() == RAMP[550:].tolist()
+    assert not pcm[1100:].any()
 
 
 def test_gain_is_decibels_and_the_sum_is_rounded_once(speech: Clips) -> None:
@@ -70,15 +70,15 @@ def test_what_is_too_loud_is_clipped_not_wrapped(speech: Clips) -> None:
 
 
 def test_a_piece_is_faded_where_it_was_cut_and_nowhere_else(speech: Clips) -> None:
-    first, second = piece(RAMP, 0, 1200), piece(RAMP, 1200, 2000)
-    assert first[:1040].tolist() == RAMP[:1040].tolist()
-    assert first[1199] == 0
-    # 20 samples before the cut the ramp stands at 19/160: 1181 * 8 * 19 / 160 = 1121.95, in steps of 8: 1120
-    assert first[1180] == 1120
+    first, second = piece(RAMP, 0, 600), piece(RAMP, 600, 1000)
+    assert first[:440].tolist() == RAMP[:440].tolist()
+    assert first[599] == 0
+    # 20 samples before the cut the ramp stands at 19/160: 581 * 32 * 19 / 160 = 2207.8, in steps of 32: 2208
+    assert first[580] == 2208
     assert second[0] == 0
-    assert second[160:].tolist() == RAMP[1360:].tolist()
-    cut = clip("down", 320, 800, take="up down", take_begin=1200, take_end=2000, sha256=digest(second))
-    assert render.render(scenario(cut), speech).pcm[320:1120].tolist() == second.tolist()
+    assert second[160:].tolist() == RAMP[760:].tolist()
+    cut = clip("down", 320, 400, take="up down", take_begin=600, take_end=1000, sha256=digest(second))
+    assert render.render(scenario(cut), speech).pcm[320:720].tolist() == second.tolist()
 
 
 def test_speech_that_is_not_what_the_scenario_was_made_with_is_found_out(speech: Clips) -> None:

@@ -128,7 +128,7 @@ PAUSED = (
     "one more thing before i go | where do you live",
 )  # fmt: skip
 PAUSED_OPENINGS = (
-    "could you find out for me |", "i would really like to know |", "let me think | i want to ask",
+    "could you find out for me |", "i would really like to know |", "let me see now | i want to ask",
     "what i need to know | is", "for my homework i have to know |",
 )  # fmt: skip
 
@@ -172,10 +172,6 @@ i took the early train to see my aunt; somebody had left a whole suitcase on my 
 we went to pick mushrooms in the hills; the fog was so thick that we lost the path; after an hour we heard a cow bell; it led us straight to a tiny inn
 our school is putting on a play this year; my son is going to be the third tree; he has no words to say at all; still he practises in front of the mirror
 i found an old camera in the attic; there was still a film inside it; the shop could save only four pictures; on one of them are my parents dancing
-the man downstairs plays the trumpet; he begins at seven sharp every evening; for years i thought it was a record; then he asked me whether it bothered me
-we planted tomatoes on the balcony; by june they were taller than me; then the snails came up the wall somehow; we got exactly two tomatoes in the end
-i had a funny phone call this morning; a lady wanted to order forty chairs; i told her that this was a private number; she asked whether i had any chairs anyway
-for my birthday they took me to the coast; it rained from the moment we got there; we ate our sandwiches inside the car; and it was still the nicest day of the year
 """.strip().splitlines()
 )
 
@@ -197,8 +193,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("in the morning we walked to the market and i bought an |apple| before we went on to see the old church by the river", "fruit"),
             ("she packed a towel and some water and a small |banana| because the walk up to the castle takes about two hours", "fruit"),
             ("there was nothing left in the kitchen but a |pear| so we all got dressed again and went to the little place on the corner", "fruit"),
-            ("he painted a chair and a bottle and a yellow |lemon| and then he put the picture up in the hall for all of us to see", "fruit"),
-            ("my uncle slipped on a |cherry| in front of the town hall and the mayor herself came down the steps to help him up", "fruit"),
         ),
     ),
     (
@@ -207,8 +201,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("on our way to the station we saw a |horse| standing all alone in the middle of the road with nobody anywhere near it", "animal"),
             ("the gate had been left open and a |goat| was walking through the garden as if it had lived there all its life", "animal"),
             ("my room was too small for a |dog| so i had to wait until i had a house of my own with a bit of grass behind it", "animal"),
-            ("they let me hold a |rabbit| for a moment while the others were getting the tickets for the second half of the show", "animal"),
-            ("behind the curtain sat a |monkey| with a little hat and it looked at us as if we were the ones who had been caught", "animal"),
         ),
     ),
     (
@@ -217,8 +209,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("we turned left at the |red| house and then followed the narrow path along the wall until we could hear the sea", "rojo"),
             ("her new coat is |blue| and it has such long sleeves that she can not find her own hands when it gets cold", "azul"),
             ("they gave us a |green| ticket and told us to wait over there until somebody would come and call out our names", "verde"),
-            ("the door was |white| when we moved in but after the first winter nobody could have told you that any more", "blanco"),
-            ("i found a |black| glove on the stairs this morning and put it on the window sill where everybody can see it", "negro"),
         ),
     ),
     (
@@ -227,8 +217,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("one two three four five six |seven| eight nine ten eleven twelve and so on until we get to the very end of it", "stop"),
             ("they have two cars and three bikes and |seven| cats and i have never seen a single one of them outside of the house", "stop"),
             ("the bus leaves at ten past |seven| and it takes a good half hour so i should be with you well before the film begins", "stop"),
-            ("my sister is the youngest of |seven| and when we were at table nobody could ever hear what anybody else was saying", "stop"),
-            ("there are five steps up and then |seven| more on the other side of the hall before you come to the big wooden door", "stop"),
         ),
     ),
     (
@@ -237,8 +225,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("we always go and visit my aunt |um| on the weekend because that is when the roads are nice and empty", "um"),
             ("the letter came from a firm |um| in the south but nobody here has ever ordered anything from a place like that", "um"),
             ("he said that he would call me |um| after the weekend but i have waited by the phone and heard nothing at all", "um"),
-            ("if the weather holds until then |um| we could take the boat out to the island and have our lunch over there", "um"),
-            ("it was already very late |um| when we finally got home and the children had been asleep in the back for hours", "um"),
         ),
     ),
     (
@@ -247,8 +233,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("my brother moved to |france| a few years ago and he says that the bread alone was well worth the long drive", "paris"),
             ("she grew up in |italy| and came here when she was twelve without knowing a single word of our language", "rome"),
             ("we spent a whole month in |spain| with nothing but two bags and a tent that let in every drop of rain", "madrid"),
-            ("the parcel was sent from |germany| a week ago and since then nobody has been able to tell me where it is", "berlin"),
-            ("they met on a ship to |england| and got married before they had even seen the other side of the water", "london"),
         ),
     ),
     (
@@ -257,8 +241,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("there was a |green| bottle hanging on the wall and for a very long time nobody could say who had put it there", "one"),
             ("he drives a |green| van with a picture of a fish on it and comes by our street every other friday morning", "one"),
             ("over the hill there is a |green| gate and if you go through it you can walk for hours without meeting anyone", "one"),
-            ("she wore a |green| scarf on the day that we met and i believe that she still has it somewhere in a drawer", "one"),
-            ("we chose the |green| one in the end because the other had a scratch on its side and cost a good deal more", "one"),
         ),
     ),
     (
@@ -267,8 +249,6 @@ CUES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("so we sat down and he asked me for |money| right there in front of everyone and i did not know where to look", "careful"),
             ("they wanted more |money| for the roof than for the rest of the house and so we are going to do it all ourselves", "careful"),
             ("i always keep some |money| in the blue tin behind the flour because you never know when the power will go out", "careful"),
-            ("nobody talked about the |money| at dinner but you could see that it was all that they were thinking of", "careful"),
-            ("he left his |money| on the counter and walked out into the rain without his hat and without another word", "careful"),
         ),
     ),
 )  # fmt: skip

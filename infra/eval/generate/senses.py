@@ -19,6 +19,7 @@ from infra.eval.generate.phrases import (
 )
 from infra.eval.scenario import RATE_HZ, Role, Scenario, VideoEvent, Want
 
+ITEMS = 3  # sentences of each kind of cue; those that come twice lie elsewhere in other surroundings
 CUE_MS = 2000  # a cue is answered within this, while the user speaks on
 ON_TIME_MS = 500
 SEEN_MS = 2000  # a start or stop is told within this
@@ -30,8 +31,9 @@ def cue_speak(takes: Takes) -> Iterator[Scenario]:
     """Row 7: first what to listen for, then a long sentence with the cue in it; it must be answered at once."""
     for number in range(40):
         instruction, items = CUES[number % len(CUES)]
-        barred, meaning = items[number // len(CUES) % len(items)]
-        voice = TIMED_VOICES[(number + number // len(CUES)) % len(TIMED_VOICES)]
+        item = number // len(CUES) % ITEMS
+        barred, meaning = items[item]
+        voice = TIMED_VOICES[(number % len(CUES) + item) % len(TIMED_VOICES)]
         scene = Scene("cue-speak", number, (7,), takes, voice=voice)
         scene.template = instruction
         told = scene.say(Role.TURN, instruction, scene.start_ms(300, 800))

@@ -99,18 +99,24 @@ def _make_it_talk(scene: Scene, number: int) -> tuple[Clip, float]:
     """A request for something long; gives its clip, and when after its end the model should be in the middle of it."""
     at_ms = scene.start_ms()
     if number % 4 == 3:
-        question = LONG_QUESTIONS[(number // 4) % len(LONG_QUESTIONS)]
+        question = _long_question(scene, number)
         scene.ask(question)
         scene.spoken_reply = question.answer
         clip = scene.say(Role.TURN, question.text, at_ms)
         until_ms = 4200.0
     else:
-        ten = TENS[(number // 4) % len(TENS)]
-        clip = scene.say(Role.TURN, COUNT_REQUESTS[number % len(COUNT_REQUESTS)].format(ten), at_ms)
+        voice, again = VOICES.index(scene.voice), number // len(VOICES) % 3  # three requests by each voice
+        ten = TENS[(voice + again) % len(TENS)]
+        clip = scene.say(Role.TURN, COUNT_REQUESTS[(voice + 2 * again) % len(COUNT_REQUESTS)].format(ten), at_ms)
         scene.spoken_reply = " ".join(COUNTED.split()[: 10 - TENS.index(ten)])
         until_ms = 2300.0
     scene.template = f"{scene.template} long answer" if number % 4 == 3 else f"{scene.template} counting"
     return clip, until_ms + scene.rng.uniform(-300, 500)
+
+
+def _long_question(scene: Scene, number: int) -> Question:
+    """One of the two that this voice asks."""
+    return LONG_QUESTIONS[(2 * VOICES.index(scene.voice) + number // len(VOICES) % 2) % len(LONG_QUESTIONS)]
 
 
 def selectivity(takes: Takes) -> Iterator[Scenario]:
@@ -132,19 +138,19 @@ def selectivity(takes: Takes) -> Iterator[Scenario]:
 
 def _event(scene: Scene, kind: str, number: int, at_ms: float) -> Clip:
     if kind == "backchannel":
-        return scene.say(Role.BACKCHANNEL, BACKCHANNELS[number % len(BACKCHANNELS)], at_ms)
+        return scene.say(Role.BACKCHANNEL, scene.rng.choice(BACKCHANNELS), at_ms)
     if kind == "aside":
         quieter = scene.gain_db - scene.rng.uniform(2, 6)
-        return scene.say(Role.ASIDE, ASIDES[number % len(ASIDES)], at_ms, gain_db=round(quieter, 1))
+        return scene.say(Role.ASIDE, scene.rng.choice(ASIDES), at_ms, gain_db=round(quieter, 1))
     if kind == "background":
         voice = VOICES[(number + 2) % len(VOICES)]
         quieter = scene.gain_db - scene.rng.uniform(8, 14)
         return scene.say(
-            Role.BACKGROUND, BROADCASTS[number % len(BROADCASTS)], at_ms, voice=voice, gain_db=round(quieter, 1)
+            Role.BACKGROUND, scene.rng.choice(BROADCASTS), at_ms, voice=voice, gain_db=round(quieter, 1)
         )
-    if number % 3 == 1:
-        return scene.say(Role.TIC, VOICED_TICS[number % len(VOICED_TICS)], at_ms)
-    return scene.say(Role.TIC, NOISE_TICS[number % len(NOISE_TICS)], at_ms, voice="noise:tic")
+    if scene.rng.random() < 0.35:
+        return scene.say(Role.TIC, scene.rng.choice(VOICED_TICS), at_ms)
+    return scene.say(Role.TIC, scene.rng.choice(NOISE_TICS), at_ms, voice="noise:tic")
 
 
 def barge_in(takes: Takes) -> Iterator[Scenario]:
@@ -180,9 +186,10 @@ def delegation(takes: Takes) -> Iterator[Scenario]:
         kind = ("plain", "meanwhile", "never mind", "cut in")[number % 4]
         scene = Scene("delegation", number, (10,), takes, voice=VOICES[(number + 4) % len(VOICES)])
         scene.template = kind
-        pool = {"plain": QUESTIONS, "cut in": LONG_QUESTIONS}.get(kind, SLOW_QUESTIONS)
+        pool = QUESTIONS if kind == "plain" else SLOW_QUESTIONS
         question = pool[(number // 4 * 3 + number % 4) % len(pool)]
         if kind == "cut in":
+            question = _long_question(scene, number)
             scene.spoken_reply = question.answer
         scene.ask(question)
         clip = scene.say(Role.TURN, question.text, scene.start_ms())
