@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from infra.eval import report, runner, stacks
+from infra.eval.agents.harness.weights import WeightsMissing
 from infra.eval.clips import SpeechMissing, committed
 from infra.eval.recording import Recording
 from infra.eval.runner import Job, NoSuchSuite
@@ -19,7 +20,6 @@ from infra.eval.scenario import BadScenario, Scenario
 from infra.eval.scripted_llm import Script
 from infra.local.jars import KafkaUnavailable
 from infra.local.stack import StackFailed
-from infra.local.supervised import ServiceFailed
 from services.background.hearing import HearingMissing
 
 DEFAULT_N = 20
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scenarios = runner.choose(arguments.suites, arguments.n)
         failed = uvloop.run(record(arguments, scenarios, console))
-    except (NoSuchSuite, BadScenario, SpeechMissing, StackFailed, ServiceFailed, KafkaUnavailable, ValueError) as error:
+    except (NoSuchSuite, BadScenario, SpeechMissing, StackFailed, KafkaUnavailable, WeightsMissing, ValueError) as error:
         console.print(str(error), style="red")
         return 1
     if not arguments.no_report:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from infra.local import children
+from infra.eval.agents.harness import weights
 from infra.local.events import Silent
 from infra.local.jars import PROJECT
-from infra.local.plan import StackOptions, environment, model_dir
+from infra.local.plan import AGENT, SCALABLE, StackOptions, model_dir
 from infra.local.stack import LocalStack
-from infra.local.supervised import Supervised
 
 PRODUCT = ("nano", "echo")
 AGENTS = ("harness", "always_silent", "always_talking", "vad_500", "vad_1500", "oracle")
 MODELS = ("nano", *AGENTS)
 SESSIONS = {"nano": 12, "harness": 3}
 MANY_SESSIONS = 24
-_AGENT_GRACE_S = 3.0
 _JOBS = "32"
 
 
@@ -35,35 +33,26 @@ async def stack_for(model: str, llm_url: str) -> AsyncIterator[str]:
     """The address of a stack with this model, ready; it is taken down at the end of the block.
 
     Raises:
-        StackFailed, ServiceFailed, KafkaUnavailable: it could not be brought up.
+        StackFailed, KafkaUnavailable: it could not be brought up.
+        WeightsMissing: the harness's networks could not be fetched.
         ValueError: no such model.
     """
     if model not in (*PRODUCT, *AGENTS):
         raise ValueError(f"no model {model!r}; there are {', '.join(MODELS)}")
     language = {"BACKGROUND_LLM_URL": llm_url, "BACKGROUND_LLM_MODEL": "scripted", "BACKGROUND_CONCURRENCY": _JOBS}
-    events = Silent()
-    if model in PRODUCT:
-        options = StackOptions(
-            model="nano" if model == "nano" else "echo",
-            services=("interaction", "encoder", "background", "capture"),
-            env={"background": language},
-            log_level="warning",
-        )
-        async with LocalStack(options, events) as stack:
-            yield stack.addresses.page
-        return
-    options = StackOptions(services=("background", "capture"), env={"background": language}, log_level="warning")
-    async with LocalStack(options, events) as stack:
-        port = children.free_port()
-        env = environment("interaction", "agent-0", port, stack.addresses, options) | language
-        command = [sys.executable, "-m", "infra.eval.agents", model]
-        agent = Supervised("agent-0", command, env=env, cwd=PROJECT, port=port, events=events)
-        agent.start()
-        try:
-            await agent.wait_ready()
-            yield stack.addresses.page
-        finally:
-            await agent.stop(grace_s=_AGENT_GRACE_S)
+    if model == "harness":
+        await asyncio.to_thread(weights.fetch)
+    product = model in PRODUCT
+    services = (*SCALABLE, "background", "capture") if product else ("background", "capture")
+    options = StackOptions(
+        model="echo" if model == "echo" else "nano",
+        agent="" if product else model,
+        services=services,
+        env={"background": language, AGENT: language},
+        log_level="warning",
+    )
+    async with LocalStack(options, Silent()) as stack:
+        yield stack.addresses.page
 
 
 @lru_cache(maxsize=16)
