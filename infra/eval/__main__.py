@@ -15,8 +15,8 @@ from infra.eval import report, runner, stacks
 from infra.eval.agents.harness.weights import WeightsMissing
 from infra.eval.clips import SpeechMissing, committed
 from infra.eval.recording import Recording
-from infra.eval.runner import Job, NoSuchSuite
-from infra.eval.scenario import BadScenario, Scenario
+from infra.eval.runner import Job
+from infra.eval.scenario import Scenario
 from infra.eval.scripted_llm import Script
 from infra.local.jars import KafkaUnavailable
 from infra.local.stack import StackFailed
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scenarios = runner.choose(arguments.suites, arguments.n)
         failed = uvloop.run(record(arguments, scenarios, console))
-    except (NoSuchSuite, BadScenario, SpeechMissing, StackFailed, KafkaUnavailable, WeightsMissing, ValueError) as error:
+    except (ValueError, SpeechMissing, StackFailed, KafkaUnavailable, WeightsMissing) as error:
         console.print(str(error), style="red")
         return 1
     if not arguments.no_report:
