@@ -157,6 +157,9 @@ def _row6() -> list[Metric]:
                says="answers the interruption (rule judge)"),
         Metric("resume_rate", 6, P, How.RATE, 1, _AFTER, words=True,
                says="goes on after what was no interruption (rule judge)"),
+        *(Metric(f"{event}_{kind}_rate", 6, P, How.RATE, words=True, says=f"{what}, after {article} {event} (rule judge)")
+          for article, event in (("an", "interruption"), ("any other", "event"))
+          for kind, what in (("uncertain", "says something else"), ("unknown", "says nothing"))),
         Metric("response_latency_s", 6, S, How.P50, -1, _AFTER, says="from the interruption's end to the next begin"),
         Metric("interrupt_response_delay_s", 6, S, How.P50, -1, _AFTER, says="the same over successful interruptions"),
         Metric("resume_position_error_words", 6, "words", How.MEAN, -1, _AFTER, words=True,

@@ -53,8 +53,10 @@ def _reactions(take: Take) -> Iterator[Observation]:
             continue
         judged = judge(take, clip, wanted)
         right = judged.reaction == Reaction(wanted.want.value)
-        name = "respond_rate" if wanted.want == Want.RESPOND else "resume_rate"
-        yield take.see(name, right, begin_ms(clip), failed=not right, note="" if right else f"{judged.reaction}")
+        name, event = ("respond", "interruption") if wanted.want == Want.RESPOND else ("resume", "event")
+        yield take.see(f"{name}_rate", right, begin_ms(clip), failed=not right, note="" if right else judged.reaction)
+        for other in (Reaction.UNCERTAIN, Reaction.UNKNOWN):
+            yield take.see(f"{event}_{other.value}_rate", judged.reaction == other, begin_ms(clip))
         if judged.error_words is not None:
             yield take.see("resume_position_error_words", judged.error_words, begin_ms(clip))
 
