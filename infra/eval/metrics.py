@@ -157,7 +157,7 @@ def _row6() -> list[Metric]:
                says="answers the interruption (rule judge)"),
         Metric("resume_rate", 6, P, How.RATE, 1, _AFTER, words=True,
                says="goes on after what was no interruption (rule judge)"),
-        *(Metric(f"{event}_{kind}_rate", 6, P, How.RATE, words=True, says=f"{what}, after {article} {event} (rule judge)")
+        *(Metric(f"{event}_{kind}_rate", 6, P, How.RATE, words=True, says=f"{what} after {article} {event}")
           for article, event in (("an", "interruption"), ("any other", "event"))
           for kind, what in (("uncertain", "says something else"), ("unknown", "says nothing"))),
         Metric("response_latency_s", 6, S, How.P50, -1, _AFTER, says="from the interruption's end to the next begin"),
