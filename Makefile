@@ -60,6 +60,10 @@ eval: venv ## Behaviour report: scenarios with nano, baseline, controls (SUITE=t
 	@exec $(BIN)/python -m infra.eval $(or $(SUITE),all) $(if $(N),--n $(N)) $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
 
+.PHONY: chaos
+chaos: venv ## Break the running pipeline in every way we know (FAULTS=kill-interaction SESSIONS=10 ARGS="--help")
+	@exec $(BIN)/python -m infra.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
+
 .PHONY: train
 train: venv tools ## Train the nano model from scratch and export it to models/nano
 	@exec $(BIN)/python -m training $(ARGS)
