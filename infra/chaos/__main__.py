@@ -119,7 +119,8 @@ async def _rows(
             with screen.row(fault.name, setting.standby) as say:
                 rows.append(await measure(stack, fault, setting, say))
         except (NotHere, Unwell) as reason:
-            skipped.append({"fault": fault.name, "reason": str(reason)})
+            skipped.append({"fault": fault.name, "standby": str(setting.standby), "reason": str(reason)})
+            screen.skipped(fault.name, str(reason))
         else:
             screen.done(rows[-1], broken(rows[-1]))
     return rows, skipped

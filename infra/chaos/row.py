@@ -39,8 +39,9 @@ class Clients:
     def __init__(self, process: asyncio.subprocess.Process, out: Path, say: Callable[[dict[str, Any]], None]) -> None:
         self._process = process
         self._out = out
-        self._say = say
+        self.say = say
         self._well_since: float | None = None
+        self.last: dict[str, Any] = {}
         self._news = asyncio.Event()
         self._following = asyncio.create_task(self._follow())
 
@@ -57,12 +58,12 @@ class Clients:
     async def _follow(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            status = json.loads(line)
+            status = self.last = json.loads(line)
             if not status["well"]:
                 self._well_since = None
             elif self._well_since is None:
                 self._well_since = time.monotonic()
-            self._say(status)
+            self.say(status)
             self._news.set()
         self._news.set()
 
@@ -143,19 +144,19 @@ async def measure(stack: LocalStack, fault: Fault, setting: Setting, say: Say) -
 
 async def _with_clients(stack: LocalStack, fault: Fault, clients: Clients, say: Say) -> dict[str, Any]:
     if not await clients.until_well(time.monotonic(), 2 * STEADY_S, WELL_WITHIN_S):
-        raise Unwell(f"before {fault.name}: not all clients had their turns in time within {WELL_WITHIN_S:.0f} s")
-    clients._say = lambda s: say("fault", s)
+        raise Unwell(f"not all clients had their turns in time within {WELL_WITHIN_S:.0f} s: {clients.last}")
+    clients.say = lambda s: say("fault", s)
     restarts = _restarts(stack)
     began = time.monotonic()
     await fault.begin(stack)
     await asyncio.sleep(max(0.0, fault.hold_s - (time.monotonic() - began)))
     await fault.heal(stack)
     healed = time.monotonic()
-    clients._say = lambda s: say("recovering", s)
+    clients.say = lambda s: say("recovering", s)
     await clients.until_well(healed, STEADY_S, WELL_WITHIN_S)
     await asyncio.sleep(AFTER_S)
     ended = time.monotonic()
-    clients._say = lambda s: say("farewell", s)
+    clients.say = lambda s: say("farewell", s)
     heard = await clients.farewell()
     restarted = {name: count - restarts[name] for name, count in _restarts(stack).items() if count > restarts[name]}
     return {"began": began, "ended": ended, "heard": heard, "healed_s": healed - began, "restarts": restarted}

@@ -41,6 +41,10 @@ class Screen:
 
             yield say
 
+    def skipped(self, fault: str, reason: str) -> None:
+        """A row can't be measured."""
+        self._console.print(Text(f"{fault:<20} left out: {reason}", style="yellow"))
+
     def done(self, row: dict[str, Any], wrong: list[str]) -> None:
         """A row is measured."""
         recovered = "never" if row["recovered_s"] is None else f"{row['recovered_s']:.1f} s"
