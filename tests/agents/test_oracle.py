@@ -7,7 +7,8 @@ import pytest
 from infra.eval.agents.oracle import OracleSession
 from infra.eval.agents.script import heard_at, plan, spread
 from infra.eval.player import LEAD_IN_MS
-from infra.eval.scenario import Clip, Expectation, Role, Scenario, Want, ms_to_sample
+from infra.eval.runner import SCENARIOS
+from infra.eval.scenario import Clip, Expectation, Role, Scenario, Want, load_suite, ms_to_sample
 from schemas.records import Floor
 from tests.agents.ideal import failures, means, perform
 
@@ -122,3 +123,16 @@ def test_the_plan_counts_ticks_as_a_client_hears_them() -> None:
     made = plan(scenario([5], [clip("a", Role.TURN, 0, 900)], [want(Want.REPLY, 900, 2_000, "a", "yes")]))
     assert min(made.words) == heard_at(1_100)
     assert made.floor[min(made.words)] is Floor.TAKE
+
+
+@pytest.mark.parametrize("suite", sorted(path.stem for path in SCENARIOS.glob("*.json")))
+def test_nothing_that_the_suites_want_is_beyond_the_oracle(suite: str) -> None:
+    scripts = {script.id: script for script in load_suite(SCENARIOS / f"{suite}.json").scenarios}
+    failed = []
+    for script in scripts.values():
+        failed += failures(perform(OracleSession("s", scripts), script, late_ms=25.0))
+    assert failed == []
+
+
+def test_there_are_suites() -> None:
+    assert len(list(SCENARIOS.glob("*.json"))) >= 8

@@ -25,7 +25,7 @@ LONG = "well that is a good question and there is a lot that one can say about i
 ON = ("and", "so", "on")
 """What is added to a reply that is too short to last over an event."""
 SO, SHORT_WORDS = "well as far as I know", 3  # three words in less than a second would be no turn
-LOOKING = "let me look that up for you"
+LOOKING = "let me look that up"
 HUM = "mhm"
 
 
