@@ -11,18 +11,19 @@ from __future__ import annotations
 import re
 
 _POLITE = re.compile(
-    r"\b(?:please|can you|could you|would you|will you|do you know|for me|to me|tell me|let me know|let me ask you"
+    r"^(?:(?:please|so|well|okay|hey|um|uh|and|but)\s+)*(?:can|could|would|will) you\b"
+    r"|\b(?:please|do you know|for me|to me|tell me|let me know|let me ask you"
     r"|i (?:just )?(?:want|need|would like|was wondering|wonder)(?: to (?:ask|know))?|do you (?=say|call|spell))\b"
 )
 _ASKS = re.compile(
     r"\b(?:what|what's|which|who|who's|whose|when|where|why|how|name|explain|describe|define|translate|look up"
-    r"|find out|search|is it|will it|are there|about|the capital)\b"
+    r"|find out|search|is it|will it|are there|about|the capital)\b\s+\S"
 )
 _PERSONAL = re.compile(r"\b(?:you|your|yours|you're|i|i'm|me|my|mine|we|this|that|it going|everything)\b")
 
 
 def wants_look_up(text: str) -> bool:
-    """Whether this turn asks about the world."""
-    words = re.sub(r"[^a-z0-9' ]+", " ", text.lower())
+    """Whether this turn asks about the world: with something to look up."""
+    words = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text.lower()).split())
     asked = _POLITE.sub(" ", words)
     return bool(_ASKS.search(asked)) and not _PERSONAL.search(asked)

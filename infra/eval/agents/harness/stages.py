@@ -56,9 +56,13 @@ class Stages:
         """Run each stage once, so that the first user does not wait for what is loaded lazily."""
         noise = (1000 * np.sin(np.arange(32_000) ** 1.5 / 50)).astype("<i2").tobytes()
         await asyncio.gather(self.complete(noise), self.transcribe(noise), self.speak("hello"))
+        # At once, so that each slot of the language model has read the prompt that all conversations begin with.
+        await asyncio.gather(*(self._say_hello() for _ in range(SLOTS)))
+
+    async def _say_hello(self) -> None:
         async with aclosing(sentences(self.chat, History().prompt_with("hello"))) as answer:
             async for _ in answer:
-                break
+                pass
 
     async def complete(self, pcm: bytes) -> bool:
         """Whether a turn with this audio is over."""
