@@ -47,11 +47,11 @@ def _harness(settings: AgentSettings) -> Agent:
 
 
 AGENTS: dict[str, Callable[[AgentSettings], Agent]] = {
+    "harness": _harness,
     "always_silent": _silent,
     "always_talking": _talking,
     "vad_500": _vad(500),
     "vad_1500": _vad(1500),
     "oracle": _oracle,
-    "harness": _harness,
 }
-"""Agents by their name in the report; what one needs is imported when it is made."""
+"""Agents by their name in the report, in its order; what one needs is imported when it is made."""
