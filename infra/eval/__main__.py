@@ -15,7 +15,7 @@ from infra.eval import report, runner, stacks
 from infra.eval.agents.harness.weights import WeightsMissing
 from infra.eval.clips import SpeechMissing, committed
 from infra.eval.recording import Recording
-from infra.eval.runner import Job
+from infra.eval.runner import Job, Seats
 from infra.eval.scenario import Scenario
 from infra.eval.scripted_llm import Script
 from infra.local.jars import KafkaUnavailable
@@ -30,7 +30,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("suite", help=f"all, or some of {', '.join(runner.suite_names())}, separated by commas")
     parser.add_argument("--models", default="", help=f"separated by commas (default: {','.join(stacks.MODELS)})")
     parser.add_argument("--n", type=int, default=DEFAULT_N, help=f"scenarios a suite, 0: all (default {DEFAULT_N})")
-    parser.add_argument("--sessions", type=int, default=0, help="conversations at once (default: by model)")
+    parser.add_argument("--sessions", type=int, default=0, help="conversations at once (default: as many as keep up)")
     parser.add_argument("--url", default="", help="a stack that runs already, instead of starting one; names one model")
     parser.add_argument("--recordings", type=Path, default=runner.RECORDINGS, help="where recordings are kept")
     parser.add_argument("--no-report", action="store_true", help="only record")
@@ -70,12 +70,11 @@ async def record(arguments: argparse.Namespace, scenarios: list[Scenario], conso
                 if made.error:
                     failed.append(made)
 
+            room = Seats(seats[model], fixed=bool(arguments.sessions))
             if arguments.url:
-                await runner.play_all(arguments.url, left, speech, sessions=seats[model], done=done)
+                await runner.play_all(arguments.url, left, speech, seats=room, done=done)
             else:
-                await runner.run_model(
-                    model, left, Script(scenarios), speech, sessions=seats[model], done=done
-                )
+                await runner.run_model(model, left, Script(scenarios), speech, seats=room, done=done)
     for made in failed:
         console.print(f"failed: {made.model} {made.scenario}: {made.error}", style="red")
     return len(failed)

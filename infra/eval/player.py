@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from msgspec.structs import replace
 
 from infra.client.stream import Disconnected, Refusal, StreamClient
 from infra.eval import playout, recording
@@ -48,7 +49,7 @@ class Heard:
 
 
 async def play(url: str, scenario: Scenario, rendered: Rendered, folder: Path, *, model: str, stamp: str = "",
-               token: str = "", clock: Clock | None = None) -> Recording:  # fmt: skip
+               at_once: int = 1, token: str = "", clock: Clock | None = None) -> Recording:  # fmt: skip
     """Play and record into ``folder``. A session that fails leaves a recording with ``error``, and no sound."""
     clock = clock or SystemClock()
     heard = Heard(clock.wall_ms())
@@ -60,7 +61,9 @@ async def play(url: str, scenario: Scenario, rendered: Rendered, folder: Path, *
         )
         recording.save(failed, folder)
         return failed
-    return _keep(heard, scenario, rendered, folder, model=model, stamp=stamp)
+    made = replace(_recording(heard, scenario), model=model, stamp=stamp, at_once=at_once)
+    _keep(made, heard, scenario, rendered, folder)
+    return made
 
 
 async def _converse(
@@ -115,45 +118,50 @@ async def _receive(session: StreamClient, heard: Heard, clock: Clock) -> None:
             heard.ended = message.ticks
 
 
-def _keep(
-    heard: Heard, scenario: Scenario, rendered: Rendered, folder: Path, *, model: str, stamp: str
-) -> Recording:
+def _recording(heard: Heard, scenario: Scenario) -> Recording:
     origin_ms = _origin_ms(heard)
-    turns: dict[int, tuple[float, client.Turn]] = {}
-    for arrived_ms, turn in heard.turns:
-        turns.setdefault(turn.tick, (arrived_ms - origin_ms, turn))
-    received = [
-        Received(tick, arrived_ms, np.frombuffer(turn.audio, "<i2") if turn.audio else None)
-        for tick, (arrived_ms, turn) in sorted(turns.items())
-    ]
-    played = playout.schedule(received)
-    ticks = [
-        _tick(turns[one.tick][1], one, begin) for one, begin in zip(received, played.begins_ms, strict=True)
-    ]
-    made = Recording(
+    received = _received(heard, origin_ms)
+    played = playout.schedule([one for one, _ in received])
+    ticks = [_tick(turn, one, begin) for (one, turn), begin in zip(received, played.begins_ms, strict=True)]
+    return Recording(
         scenario=scenario.id,
-        model=model,
+        model="",
         ticks=ticks,
         results=[
             ResultLog(task_id=r.task_id, kind=r.kind, arrived_ms=round(ms - origin_ms, 1), text=r.text)
             for ms, r in heard.results
         ],
         start_offset_ms=round(heard.began_ms - origin_ms, 3),
-        missing_ticks=max(0, heard.ended - len(turns)),
-        doubled_ticks=len(heard.turns) - len(turns),
+        missing_ticks=max(0, heard.ended - len(ticks)),
+        doubled_ticks=len(heard.turns) - len(ticks),
         late_ticks=sum(t.arrived_ms - (t.tick + 1) * FRAME_MS > BUDGET_MS for t in ticks),
         underruns=played.underruns,
         player_late_ms=round(heard.late_ms, 1),
-        stamp=stamp,
         script=fingerprint(scenario),
     )
+
+
+def _received(heard: Heard, origin_ms: float) -> list[tuple[Received, client.Turn]]:
+    """Each tick once, in order."""
+    turns: dict[int, tuple[float, client.Turn]] = {}
+    for arrived_ms, turn in heard.turns:
+        turns.setdefault(turn.tick, (arrived_ms - origin_ms, turn))
+    return [
+        (Received(tick, arrived_ms, np.frombuffer(turn.audio, "<i2") if turn.audio else None), turn)
+        for tick, (arrived_ms, turn) in sorted(turns.items())
+    ]
+
+
+def _keep(made: Recording, heard: Heard, scenario: Scenario, rendered: Rendered, folder: Path) -> None:
+    """Both channels from the begin of tick 0, and last, when they are whole, the log."""
     folder.mkdir(parents=True, exist_ok=True)
     lead = np.zeros(max(0, round(made.start_offset_ms * RATE_HZ / 1000)), np.int16)
     soundfile.write(folder / "user.wav", np.concatenate([lead, rendered.pcm]), RATE_HZ, subtype="PCM_16")
-    sound = playout.mix(received, played.begins_ms, made.start_offset_ms + scenario.duration_ms)
+    received = [one for one, _ in _received(heard, _origin_ms(heard))]
+    begins_ms = playout.schedule(received).begins_ms
+    sound = playout.mix(received, begins_ms, made.start_offset_ms + scenario.duration_ms)
     soundfile.write(folder / "model.wav", sound, OUTPUT_RATE_HZ, subtype="PCM_16")
     recording.save(made, folder)
-    return made
 
 
 def _origin_ms(heard: Heard) -> float:

@@ -58,7 +58,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``stamp`` names the scenario, code and weights that it was made with, so that an interrupted run can go on;
     ``script`` is the fingerprint of the scenario alone. ``underruns`` counts turns whose audio came after the former's
     had run out; ``player_late_ms`` is how late the player's own worst message went out: where that is large the machine
-    was too busy to measure. ``heard`` is filled by the recogniser (``heard_by``), None before.
+    was too busy to measure. ``at_once``: so many conversations were running when it began. ``heard`` is filled by the
+    recogniser (``heard_by``), None before.
     """
 
     v: int = RECORDING_VERSION
@@ -72,6 +73,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     late_ticks: int = 0
     underruns: int = 0
     player_late_ms: float = 0.0
+    at_once: int = 1
     stamp: str = ""
     script: str = ""
     heard: list[HeardWord] | None = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +25,8 @@ SCENARIOS = PROJECT / "tests" / "behaviour" / "scenarios"
 RECORDINGS = PROJECT / "build" / "eval"
 START_S = 20.0  # a stack's start and stop, and its first conversation
 TRIES = 2
+LATE_SHARE = 0.05  # of a conversation's turns: then there were too many at once
+PLAYER_LATE_MS = 100.0  # then the measurement itself was disturbed
 _JOIN_SPREAD_S = 0.2
 _WARM_UP = Scenario(id="warm-up", suite="", rows=[], seed=1, duration_ms=3000)
 
@@ -42,6 +43,7 @@ class Job:
     model: str
     folder: Path
     stamp: str
+    repeated: bool = False
 
     def kept(self) -> bool:
         """Whether it has been played already, by the same code and model, without an error."""
@@ -92,36 +94,77 @@ def estimate_s(todo: Sequence[Job], sessions: int) -> float:
 Done = Callable[[Job, Recording], None]
 
 
+class Seats:
+    """How many conversations run at once: up to ``most``, fewer while turns come late, so that what is measured is the
+    model and not a machine with too much to do. ``fixed``: always ``most``."""
+
+    def __init__(self, most: int, *, fixed: bool = False) -> None:
+        self.most = most
+        self.fixed = fixed
+        self._limit = float(most if fixed else max(1, most // 2))
+
+    @property
+    def count(self) -> int:
+        return int(self._limit)
+
+    def saw(self, made: Recording) -> None:
+        """One is over: a little more, or a good deal less."""
+        if self.fixed or not made.ticks:
+            return
+        if made.late_ticks > LATE_SHARE * len(made.ticks):
+            self._limit = max(1.0, self._limit * 0.75)
+        else:
+            self._limit = min(float(self.most), self._limit + 1.0)
+
+
 async def play_all(
-    url: str, todo: Sequence[Job], speech: Clips, *, sessions: int, done: Done, token: str = ""
+    url: str, todo: Sequence[Job], speech: Clips, *, seats: Seats, done: Done, token: str = ""
 ) -> None:
-    """Play all jobs, so many at once; one that fails is tried again."""
-    waiting = deque(todo)
-    rng = random.Random(0)
+    """Play all jobs. One that failed is tried again; one in which the player itself was kept waiting, once more at the
+    end."""
+    waiting, again = deque(todo), deque[Job]()
+    running: dict[asyncio.Task[Recording], Job] = {}
+    try:
+        while waiting or again or running:
+            if not waiting and not running:
+                waiting, again = again, deque()
+            while waiting and len(running) < seats.count:
+                job = waiting.popleft()
+                delay_s = len(running) % int(1 / _JOIN_SPREAD_S) * _JOIN_SPREAD_S
+                playing = _play(url, job, speech, at_once=len(running) + 1, delay_s=delay_s, token=token)
+                running[asyncio.create_task(playing)] = job
+            over, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in over:
+                job, made = running.pop(task), task.result()
+                seats.saw(made)
+                if made.player_late_ms > PLAYER_LATE_MS and not job.repeated:
+                    again.append(replace(job, repeated=True))
+                else:
+                    done(job, made)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
-    async def seat(number: int) -> None:
-        await asyncio.sleep(number * _JOIN_SPREAD_S)  # sessions begin one after the other, as callers do
-        while waiting:
-            job = waiting.popleft()
-            rendered = await asyncio.to_thread(render, job.scenario, speech)
-            await asyncio.sleep(rng.uniform(0, _JOIN_SPREAD_S))
-            for _ in range(TRIES):
-                made = await play(
-                    url, job.scenario, rendered, job.folder, model=job.model, stamp=job.stamp, token=token
-                )
-                if not made.error:
-                    break
-            done(job, made)
 
-    await asyncio.gather(*(seat(n) for n in range(min(sessions, len(todo)))))
+async def _play(url: str, job: Job, speech: Clips, *, at_once: int, delay_s: float, token: str) -> Recording:
+    rendered = await asyncio.to_thread(render, job.scenario, speech)
+    await asyncio.sleep(delay_s)  # conversations begin one after the other, as callers do
+    for _ in range(TRIES):
+        made = await play(
+            url, job.scenario, rendered, job.folder, model=job.model, stamp=job.stamp, at_once=at_once, token=token
+        )
+        if not made.error:
+            break
+    return made
 
 
 async def run_model(
-    model: str, todo: Sequence[Job], script: Script, speech: Clips, *, sessions: int, done: Done
+    model: str, todo: Sequence[Job], script: Script, speech: Clips, *, seats: Seats, done: Done
 ) -> None:
     """Start the model's stack, warm it up, play. Raises what ``stacks.stack_for`` does."""
     async with serving(script) as llm_url, stacks.stack_for(model, llm_url) as url:
         aside = todo[0].folder.parent / "warm-up"
         await play(url, _WARM_UP, render(_WARM_UP, speech), aside, model=model)
         shutil.rmtree(aside, ignore_errors=True)
-        await play_all(url, todo, speech, sessions=sessions, done=done)
+        await play_all(url, todo, speech, seats=seats, done=done)

@@ -13,8 +13,8 @@ import soundfile
 from infra.eval import player, recording, runner
 from infra.eval.recording import Recording, segments
 from infra.eval.render import Rendered
-from infra.eval.runner import Job, estimate_s, jobs, play_all
-from infra.eval.scenario import Clip, Role, Scenario, Typed, VideoEvent
+from infra.eval.runner import Job, Seats, estimate_s, jobs, play_all
+from infra.eval.scenario import Clip, Role, Scenario, Typed, VideoEvent, fingerprint
 from infra.eval.scripted_llm import UNKNOWN, Clash, Script, serving
 from schemas import client
 from schemas import records as r
@@ -55,7 +55,7 @@ async def test_both_channels_are_kept_to_the_sample(tmp_path: Path) -> None:
         frames = await capture.topics.frames(session)
     assert made == recording.load(tmp_path)
     assert (made.error, made.stamp, made.model, made.scenario) == ("", "abc", "test", "s-0")
-    assert (made.missing_ticks, made.doubled_ticks) == (0, 0)
+    assert (made.missing_ticks, made.doubled_ticks, made.script) == (0, 0, fingerprint(script))
     assert [tick.tick for tick in made.ticks] == list(range(len(frames)))
     assert [tick.text for tick in made.ticks] == [f" t{n}" for n in range(len(frames))]
     assert made.ticks[2].events == ["delegated"] and made.ticks[2].task_ids == ["t1"]
@@ -81,7 +81,8 @@ async def test_both_channels_are_kept_to_the_sample(tmp_path: Path) -> None:
     names = [event.name for frame in frames for event in frame.events]
     assert names.count("scenario") == 1
     assert "".join(frame.text for frame in frames) == "hello"
-    assert sum(len(frame.images) for frame in frames) >= len(rendered.pictures) - 1
+    shown = [image.jpeg for frame in frames for image in frame.images]
+    assert shown and set(shown) <= {jpeg for _, jpeg in rendered.pictures}
 
 
 async def test_a_session_that_is_refused_leaves_its_reason(tmp_path: Path) -> None:
@@ -104,9 +105,9 @@ async def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
         return [job for job in jobs(scenarios, "test", tmp_path, identity) if not job.kept()]
 
     async with running_capture() as capture:
-        await play_all(capture.url, left()[:2], None, sessions=2, done=note)  # type: ignore[arg-type]
+        await play_all(capture.url, left()[:2], None, seats=Seats(2, fixed=True), done=note)  # type: ignore[arg-type]
         assert [job.scenario.id for job in left()] == ["s-2"]
-        await play_all(capture.url, left(), None, sessions=2, done=note)  # type: ignore[arg-type]
+        await play_all(capture.url, left(), None, seats=Seats(2, fixed=True), done=note)  # type: ignore[arg-type]
     assert sorted(done) == ["s-0", "s-1", "s-2"]
     assert left() == []
     assert len(left("code 2")) == 3, "other code or another model: played again"
@@ -115,6 +116,22 @@ async def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "test" / "s-0" / "recording.json").write_text('{"half')
     (tmp_path / "test" / "s-2" / "model.wav").unlink()
     assert [job.scenario.id for job in left()] == ["s-0", "s-1", "s-2"], "what is not whole is played again"
+
+
+def test_there_are_fewer_conversations_at_once_while_turns_come_late() -> None:
+    def ended(late: int) -> Recording:
+        tick = recording.TickLog(tick=0, arrived_ms=0.0, floor="hold", user="silent")
+        return Recording(scenario="s", model="m", ticks=[tick] * 100, late_ticks=late)
+
+    seats = Seats(8)
+    counts = [seats.count]
+    for late in (0, 5, 0, 0, 0, 6, 6, 100, 100, 100, 100, 100, 100, 0):
+        seats.saw(ended(late))
+        counts.append(seats.count)
+    assert counts == [4, 5, 6, 7, 8, 8, 6, 4, 3, 2, 1, 1, 1, 1, 2]
+    fixed = Seats(3, fixed=True)
+    fixed.saw(ended(100))
+    assert fixed.count == 3
 
 
 def test_an_estimate_is_wall_time() -> None:
