@@ -11,6 +11,7 @@ BIN := .venv/bin
 PORT ?= 8080
 WAV ?=
 SUITE ?=
+STAGE ?=
 ARGS ?=
 PYTEST_ARGS ?=
 
@@ -65,8 +66,8 @@ chaos: venv ## Break the running pipeline in every way we know (FAULTS=kill-inte
 	@exec $(BIN)/python -m infra.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
 
 .PHONY: train
-train: venv tools ## Train the nano model from scratch and export it to models/nano
-	@exec $(BIN)/python -m training $(ARGS)
+train: venv tools ## Train nano from scratch, or its voice: STAGE=speech (ARGS=--tiny: a minute's proof)
+	@exec $(BIN)/python -m training$(if $(STAGE),.$(STAGE)) $(ARGS)
 
 .PHONY: up
 up: ## The same in containers: docker compose up (ARGS="--scale interaction=3")

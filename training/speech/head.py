@@ -122,23 +122,28 @@ def measure(net: SpeechHead, batch: Batch) -> Losses:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--frames", type=int, default=3400, help="of a batch")
-    parser.add_argument("--out", type=Path, default=CACHE / "head.safetensors")
-    args = parser.parse_args(argv)
-    torch.manual_seed(2)
-    net = SpeechHead(config())
+def learn(net: SpeechHead, shards: Path, plan: Plan, frames: int, out: Path) -> None:
+    """Train on the shards that are there, and on those that the teacher adds meanwhile."""
     known: dict[Path, list[Example]] = {}
     at_hand: list[Example] = []
 
     def examples(step: int) -> list[Example]:
         if not at_hand or step % 200 == 0:
-            at_hand[:] = sorted(read(known=known), key=lambda e: len(e.features))
+            at_hand[:] = sorted(read(shards, known), key=lambda e: len(e.features))
         return at_hand
 
-    train(net, losses_of(net, examples, args.frames), Plan(args.steps, 1.2e-3), args.out)
+    train(net, losses_of(net, examples, frames), plan, out)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--frames", type=int, default=2000, help="of a batch")
+    parser.add_argument("--folder", type=Path, default=CACHE)
+    args = parser.parse_args(argv)
+    torch.manual_seed(2)
+    out = args.folder / "head.safetensors"
+    learn(SpeechHead(config()), args.folder / "shards", Plan(args.steps, 1.2e-3), args.frames, out)
     return 0
 
 

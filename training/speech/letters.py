@@ -27,7 +27,7 @@ def _usable(word: str, phones: str) -> bool:
     return word.isalpha() and 2 <= len(word) <= MAX_LETTERS and 0 < len(phones) + doubled <= room
 
 
-def words(*, held_out: bool) -> list[tuple[str, str, str]]:
+def lexicon_words(*, held_out: bool) -> list[tuple[str, str, str]]:
     """``(word, phonemes, accent)`` of the lexicon; one word in fifty is held out."""
     return [
         (word, phones, accent)
@@ -73,7 +73,7 @@ def distance(a: str, b: str) -> int:
 def measure(net: LetterNet, count: int = 1000) -> dict[str, float]:
     """Share of held-out words spoken as in the lexicon, stress apart, and errors per phoneme."""
     guess = speak_letters(net)
-    chosen = words(held_out=True)
+    chosen = lexicon_words(held_out=True)
     chosen = [chosen[i] for i in np.random.default_rng(0).permutation(len(chosen))[:count]]
     plain = str.maketrans("", "", "ˈˌ")
     right, edits, phones = 0, 0, 0
@@ -83,18 +83,23 @@ def measure(net: LetterNet, count: int = 1000) -> dict[str, float]:
     return {"words_right": round(right / len(chosen), 4), "phoneme_errors": round(edits / phones, 4)}
 
 
+def learn(net: LetterNet, plan: Plan, out: Path, *, words: int | None = None) -> None:
+    """Train on the lexicon, or on its first so many words."""
+    pairs = [
+        (letter_ids(word), [1 + PHONES.index(p) for p in phones], ACCENTS.index(accent))
+        for word, phones, accent in lexicon_words(held_out=False)[:words]
+    ]
+    train(net, losses_of(net, pairs, 256), plan, out)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--out", type=Path, default=CACHE / "letters.safetensors")
+    parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.manual_seed(3)
     net = LetterNet()
-    pairs = [
-        (letter_ids(word), [1 + PHONES.index(p) for p in phones], ACCENTS.index(accent))
-        for word, phones, accent in words(held_out=False)
-    ]
-    train(net, losses_of(net, pairs, 256), Plan(args.steps, 3e-3), args.out)
+    learn(net, Plan(args.steps, 3e-3), args.folder / "letters.safetensors")
     print(measure(net), flush=True)
     return 0
 

@@ -63,6 +63,7 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
     """Minimise the sum of what ``losses(step)`` gives. Goes on where ``checkpoint`` stands; writes it at the end."""
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
     step = _resume(checkpoint, net, optimiser) if checkpoint.exists() else 0
+    torch.set_num_threads(1)  # small products: a second thread waits more than it works
     net.train()
     sums: dict[str, float] = {}
     started, begun = time.monotonic(), step

@@ -42,12 +42,10 @@ def shard_path(number: int, folder: Path = SHARDS) -> Path:
     return folder / f"{number:04d}.npz"
 
 
-def make_shard(number: int, jobs: list[tuple[str, str]], folder: Path) -> float:
-    """Synthesise one shard, written aside and renamed; returns seconds of audio."""
-    takes = [teacher.speak(text, voice) for text, voice in jobs]
+def save_shard(path: Path, takes: list[teacher.Take]) -> float:
+    """Written aside and renamed; returns seconds of audio."""
     pcm = [np.asarray(np.clip(np.round(t.audio * 32767 * 0.7), -32767, 32767), dtype=np.int16) for t in takes]
     meta = [{"text": t.text, "voice": t.voice, "symbols": t.symbols, "frames": len(t.f0)} for t in takes]
-    path = shard_path(number, folder)
     aside = path.with_suffix(".tmp.npz")
     np.savez(
         aside,
@@ -96,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in range(args.shards):
         if shard_path(number, args.folder).exists():
             continue
-        total += make_shard(number, jobs[number * SHARD : (number + 1) * SHARD], args.folder)
+        takes = [teacher.speak(text, voice) for text, voice in jobs[number * SHARD : (number + 1) * SHARD]]
+        total += save_shard(shard_path(number, args.folder), takes)
         print(f"[{number + 1}/{args.shards}] {total:.0f} s of speech in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

@@ -76,23 +76,28 @@ def losses_of(net: Vocoder, examples: Callable[[int], list[Example]], batch: int
     return losses
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=CACHE / "vocoder.safetensors")
-    args = parser.parse_args(argv)
-    torch.manual_seed(1)
-    net = Vocoder(config())
+def learn(net: Vocoder, shards: Path, plan: Plan, batch: int, out: Path) -> None:
+    """Train on the shards that are there, and on those that the teacher adds meanwhile."""
     known: dict[Path, list[Example]] = {}
     at_hand: list[Example] = []
 
     def examples(step: int) -> list[Example]:
-        if not at_hand or step % 200 == 0:  # the teacher may still be speaking
-            at_hand[:] = read(known=known)
+        if not at_hand or step % 200 == 0:
+            at_hand[:] = read(shards, known)
         return at_hand
 
-    train(net, losses_of(net, examples, args.batch), Plan(args.steps, 1.5e-3), args.out)
+    train(net, losses_of(net, examples, batch), plan, out)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--folder", type=Path, default=CACHE)
+    args = parser.parse_args(argv)
+    torch.manual_seed(1)
+    out = args.folder / "vocoder.safetensors"
+    learn(Vocoder(config()), args.folder / "shards", Plan(args.steps, 1.5e-3), args.batch, out)
     return 0
 
 

@@ -1,0 +1,194 @@
+"""Held-out sentences through the served ``Speaker``, word by word: word errors, opinion scores, level, pitch, cost.
+
+The same sentences by the teacher beside it. Writes ``models/speech/evaluation.json`` and pictures; every figure of the
+model card and of the README's speech rows comes from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.ticks import FRAME_MS, OUTPUT_SAMPLES
+from services.interaction.protocol import SayInput
+from services.interaction.speech.speaker import Speaker
+from training.phrases import TRAINING
+from training.speech import teacher, texts
+from training.speech.data import LEVEL, level
+from training.speech.export import MODEL
+from training.speech.listen import border_steps, heard, opinion, pairwise_distance, plain_words, recogniser, word_errors
+
+Floats = npt.NDArray[np.float32]
+
+
+def say(speaker: Speaker, text: str, voice: str, every: int = 1) -> Floats:
+    """A text as nano writes it: a word every so many ticks while the voice is not busy, from silence to silence."""
+    session, words = "evaluation", text.split()
+    out: list[npt.NDArray[np.int16]] = []
+    speaker.open(session, voice)
+    left, tick = 0, 0
+    while words or left or not out:
+        word = f" {words.pop(0)}" if words and left < 600 and tick % every == 0 else ""
+        output = speaker.step([SayInput(session, word)])[0]
+        left, tick = output.left_ms, tick + 1
+        out.append(np.frombuffer(output.audio or bytes(2 * OUTPUT_SAMPLES), dtype="<i2"))
+    speaker.close(session)
+    return np.concatenate(out).astype(np.float32) / 32767.0
+
+
+def by_teacher(text: str, voice: str) -> Floats:
+    """The teacher's audio at the level of ours."""
+    audio = teacher.speak(text, voice).audio
+    scaled: Floats = (audio * np.float32(LEVEL / max(level(audio), 1e-4))).astype(np.float32)
+    return np.clip(scaled, -1.0, 1.0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over sentences of one voice by one speaker."""
+
+    words: int = 0
+    errors: int = 0
+    opinions: list[float] | None = None
+    levels: list[float] | None = None
+
+    def add(self, text: str, audio: Floats, *, judge: bool) -> list[str]:
+        got, wanted = heard(audio), plain_words(text)
+        self.words, self.errors = self.words + len(wanted), self.errors + word_errors(wanted, got)
+        self.levels = [*(self.levels or []), 20 * float(np.log10(max(level(audio), 1e-5)))]
+        if judge:
+            self.opinions = [*(self.opinions or []), opinion(audio)]
+        return got
+
+    def row(self) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "wer": round(self.errors / max(1, self.words), 4),
+            "words": self.words,
+            "level_dbfs": round(float(np.mean(self.levels or [0.0])), 2),
+        }
+        if self.opinions:
+            row["dnsmos"] = round(float(np.mean(self.opinions)), 3)
+        return row
+
+
+def sentences(count: int) -> list[str]:
+    """Held-out sentences, the same for every model: four fifths from WordNet, the rest with numbers and names."""
+    rng = np.random.default_rng(99)
+    opened = [t for t in texts.wordnet_examples() if texts.held_out(t) and len(t.split()) >= 4]
+    opened = [t for t in opened if all("<" not in teacher.symbols(t, accent) for accent in ("us", "gb"))]
+    filled = [t for t in texts.assistant_texts(4000, seed=99) if texts.held_out(t)]
+    chosen = [opened[i] for i in rng.permutation(len(opened))[: count - count // 5]]
+    return chosen + [filled[i] for i in rng.permutation(len(filled))[: count // 5]]
+
+
+def open_sentences(speaker: Speaker, count: int, *, judge: bool) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """Rows by voice of ours and of the teacher's, and what was misheard."""
+    ours, theirs, missed = {v: Tally() for v in speaker.voices}, {v: Tally() for v in speaker.voices}, []
+    for place, text in enumerate(sentences(count)):
+        voice = speaker.voices[place % len(speaker.voices)]
+        got = ours[voice].add(text, say(speaker, text, voice), judge=judge)
+        theirs[voice].add(text, by_teacher(text, voice), judge=judge)
+        if got != plain_words(text):
+            missed.append({"voice": voice, "text": text, "heard": " ".join(got)})
+    return {v: t.row() for v, t in ours.items()}, {v: t.row() for v, t in theirs.items()}, missed
+
+
+def skills(speaker: Speaker) -> tuple[dict[str, Any], list[Any]]:
+    """Each of nano's own phrases by every voice in turn."""
+    tally, missed = Tally(), []
+    for place, reply in enumerate(dict.fromkeys(" ".join(p.reply) for p in TRAINING)):
+        voice = speaker.voices[place % len(speaker.voices)]
+        got = tally.add(reply, say(speaker, reply, voice), judge=False)
+        if "".join(got) != "".join(plain_words(reply)):
+            missed.append({"voice": voice, "text": reply, "heard": " ".join(got)})
+    return tally.row(), missed
+
+
+def cost(speaker: Speaker, ticks: int = 60) -> float:
+    """Median processor time of a tick of one speaking session, as a share of the tick."""
+    speaker.open("cost", "default")
+    spent = []
+    for _ in range(ticks):
+        began = time.process_time()
+        speaker.step([SayInput("cost", " wonderful")])
+        spent.append(time.process_time() - began)
+    speaker.close("cost")
+    return round(float(np.median(spent[5:])) * 1000 / FRAME_MS, 4)
+
+
+def mean(rows: dict[str, Any], name: str) -> float | None:
+    values = [(row[name], row["words"]) for row in rows.values() if name in row]
+    return round(sum(v * n for v, n in values) / sum(n for _, n in values), 4) if values else None
+
+
+def evaluate(folder: Path, count: int) -> dict[str, Any]:
+    """All figures of the voice in ``folder``."""
+    import importlib.util
+
+    judge = importlib.util.find_spec("speechmos") is not None
+    speaker = Speaker.load(folder)
+    ours, theirs, missed = open_sentences(speaker, count, judge=judge)
+    own, own_missed = skills(speaker)
+    long = say(speaker, " ".join(sentences(8)), speaker.voices[0])
+    return {
+        "model": speaker.name,
+        "sentences": count,
+        "recogniser": recogniser().name,
+        "speech_wer": mean(ours, "wer"),
+        "speech_wer_teacher": mean(theirs, "wer"),
+        "speech_skill_wer": own["wer"],
+        "speech_dnsmos": mean(ours, "dnsmos"),
+        "speech_dnsmos_teacher": mean(theirs, "dnsmos"),
+        "speech_rtf": cost(speaker),
+        "level_spread_db": round(pairwise_distance([row["level_dbfs"] for row in ours.values()]), 2),
+        "border_step_ratio": round(border_steps(long, OUTPUT_SAMPLES), 3),
+        "voices": ours,
+        "teacher": theirs,
+        "skills": own,
+        "misheard": missed,
+        "skills_misheard": own_missed,
+    }
+
+
+def picture(folder: Path) -> None:
+    """``spectrogram.png``: one held-out sentence by every voice, the teacher's above ours."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    speaker = Speaker.load(folder)
+    text = next(t for t in sentences(20) if 6 <= len(t.split()) <= 9)
+    figure, axes = pyplot.subplots(2, len(speaker.voices), figsize=(4 * len(speaker.voices), 5), sharey=True)
+    for column, voice in enumerate(speaker.voices):
+        for row, audio in enumerate((by_teacher(text, voice), say(speaker, text, voice))):
+            place = axes[row][column]
+            place.specgram(audio + 1e-7, NFFT=1024, noverlap=768, Fs=24_000, vmin=-140, vmax=-40, cmap="magma")
+            place.set(title=f"{voice}: {('teacher', 'microturn')[row]}", ylim=(0, 12_000), xlabel="s")
+    figure.suptitle(text)
+    figure.tight_layout()
+    figure.savefig(folder / "spectrogram.png", dpi=80)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=MODEL)
+    parser.add_argument("--sentences", type=int, default=200)
+    args = parser.parse_args(argv)
+    report = evaluate(args.folder, args.sentences)
+    (args.folder / "evaluation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    picture(args.folder)
+    print(json.dumps({k: v for k, v in report.items() if "misheard" not in k}, indent=1), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Listening by measurement: words by Whisper, opinion scores by DNSMOS. Extras ``eval`` and ``voices``."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr  # type: ignore[import-untyped]
+
+from infra.eval.recognise import load, transcribe
+from services.interaction.speech.config import RATE_HZ
+from services.interaction.speech.speller import spell
+
+Floats = npt.NDArray[np.float32]
+_MOS_SAMPLES = 144_160  # 9.01 s at 16 kHz
+_OVERALL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])  # DNSMOS P.835's own map to the scale of opinion scores
+
+
+@lru_cache(maxsize=1)
+def recogniser() -> Any:
+    """Whisper base, else tiny.en; raises ``HearingMissing``."""
+    return load()
+
+
+def plain_words(text: str) -> list[str]:
+    """Words as they are spoken: numbers spelt out, no marks, no case."""
+    tokens = text.split()
+    spoken = [
+        spell(token, before, after).words
+        for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False)
+    ]
+    return [word.strip(".").replace("'", "") for words in spoken for word in words]
+
+
+def heard(audio: Floats) -> list[str]:
+    """What Whisper hears in 24 kHz audio."""
+    samples = soxr.resample(audio, RATE_HZ, 16_000)
+    return plain_words(" ".join(word.text for word in transcribe(recogniser(), samples)))
+
+
+def word_errors(wanted: list[str], got: list[str]) -> int:
+    """Edits from one to the other; words written together or apart count as the same."""
+    if "".join(wanted) == "".join(got):
+        return 0
+    row = list(range(len(got) + 1))
+    for i, x in enumerate(wanted, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(got, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
+
+
+@lru_cache(maxsize=1)
+def _mos() -> Any:
+    import onnxruntime
+
+    spec = importlib.util.find_spec("speechmos")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("the package speechmos is not installed: pip install 'microturn[voices]'")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    path = Path(spec.submodule_search_locations[0]) / "dnsmos_models/sig_bak_ovr.onnx"
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def opinion(audio: Floats) -> float:
+    """DNSMOS P.835 overall of 24 kHz audio, repeated up to 9 s as its authors do; mean over seconds beyond."""
+    samples = soxr.resample(audio, RATE_HZ, 16_000)
+    while len(samples) < _MOS_SAMPLES:
+        samples = np.concatenate([samples, samples])
+    last = (len(samples) - _MOS_SAMPLES) // 16_000
+    scores = []
+    for second in range(last + 1):
+        piece = np.clip(samples[second * 16_000 : second * 16_000 + _MOS_SAMPLES], -1, 1).astype(np.float32)
+        scores.append(float(_OVERALL(_mos().run(None, {"input_1": piece[None]})[0][0][2])))
+    return float(np.mean(scores))
+
+
+def border_steps(audio: Floats, tick: int) -> float:
+    """Steps between neighbouring samples at tick borders, against those elsewhere near the same level: a ratio of
+    means, 1 where borders are like any other place."""
+    steps = np.abs(np.diff(audio))
+    at = np.arange(tick - 1, len(steps), tick)
+    near = [np.r_[steps[max(0, a - 40) : a], steps[a + 1 : a + 41]].mean() for a in at]
+    pairs = [(steps[a], n) for a, n in zip(at, near, strict=True) if n > 1e-4]
+    return float(np.mean([s for s, _ in pairs]) / np.mean([n for _, n in pairs])) if pairs else 1.0
+
+
+def pairwise_distance(values: list[float]) -> float:
+    """The widest gap between two of some values."""
+    return max((abs(a - b) for a, b in itertools.combinations(values, 2)), default=0.0)

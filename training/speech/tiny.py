@@ -1,0 +1,67 @@
+"""The whole road in small: takes of a stand-in teacher that hums, every network for some steps, export, a spoken word.
+
+What comes out is no speech. The teacher's packages are not needed: each symbol is a chord of its own for a fixed time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from services.interaction.speech.config import HOP, RATE_HZ, SpeechConfig, StackSize
+from services.interaction.speech.g2p import ids
+from services.interaction.speech.head import SpeechHead
+from services.interaction.speech.letters import LetterNet
+from services.interaction.speech.speaker import Speaker
+from services.interaction.speech.vocoder import Vocoder
+from training.speech import head, letters, teacher, vocoder
+from training.speech.export import export
+from training.speech.loop import Plan
+from training.speech.synth import save_shard
+from training.speech.texts import skill_texts
+
+STEPS = 8
+
+
+def config() -> SpeechConfig:
+    """The served design with a few thousand weights."""
+    return dataclasses.replace(
+        vocoder.config(),
+        embedding=16,
+        encoder=StackSize(32, 64, 2, 5),
+        decoder=StackSize(32, 64, 2, 7),
+        vocoder=StackSize(32, 64, 2, 7),
+    )
+
+
+def hum(text: str, voice: str) -> teacher.Take:
+    """A take of the stand-in: 75 ms a symbol, a chord above 100 to 160 Hz; silence for pauses and ends."""
+    symbols = teacher.symbols(text, teacher.accent(voice))
+    durations = np.full(len(symbols), 6, dtype=np.int16)
+    durations[[0, -2, -1]] = 16
+    places = np.repeat(np.array(ids(symbols)), durations)
+    silent = np.repeat(np.array([s in "^$ ,.?!" for s in symbols]), durations)
+    f0 = np.where(silent, 0.0, 100.0 + 20.0 * teacher.VOICES.index(voice) + places % 7).astype(np.float32)
+    phase = np.cumsum(np.repeat(f0, HOP)) / RATE_HZ
+    audio = np.zeros(len(phase))
+    for harmonic in range(1, 13):
+        audio += np.repeat(~silent / (1.0 + (places * harmonic) % 5), HOP) * np.sin(2 * np.pi * harmonic * phase)
+    return teacher.Take(text, voice, symbols, durations, f0, (0.05 * audio).astype(np.float32))
+
+
+def tiny_run(folder: Path) -> Speaker:
+    """Walk it in ``folder``; returns the speaker that was trained. What is there is gone on from."""
+    shards, small = folder / "shards", config()
+    shards.mkdir(parents=True, exist_ok=True)
+    takes = [hum(text, teacher.VOICES[i % len(teacher.VOICES)]) for i, text in enumerate(skill_texts()[:16])]
+    save_shard(shards / "0000.npz", takes)
+    plan = Plan(STEPS, 3e-3, warm=2, save_every=4, log_every=4)
+    torch.manual_seed(0)
+    vocoder.learn(Vocoder(small), shards, plan, 2, folder / "vocoder.safetensors")
+    head.learn(SpeechHead(small), shards, plan, 400, folder / "head.safetensors")
+    letters.learn(LetterNet(), plan, folder / "letters.safetensors", words=2000)
+    export(folder, folder / "model", small)
+    return Speaker.load(folder / "model")
