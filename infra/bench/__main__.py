@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
-from infra.bench import overhead
+from infra.bench import overhead, speech
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench SUITE=…", description=__doc__)
     suites = parser.add_subparsers(dest="suite", required=True)
     overhead.add_arguments(suites.add_parser("overhead", help=overhead.__doc__))
+    speech.add_arguments(suites.add_parser("speech", help=speech.__doc__))
     arguments = parser.parse_args()
-    return overhead.run(arguments)
+    suite: Callable[[argparse.Namespace], int] = {"overhead": overhead.run, "speech": speech.run}[arguments.suite]
+    return suite(arguments)
 
 
 if __name__ == "__main__":

