@@ -95,8 +95,9 @@ float32 when served. Voices: {", ".join(config.voices)}; the first is `default`.
 ## Design
 Words are spelt out (numbers, money, times, abbreviations), looked up in a dictionary of two accents, and become
 symbols. A causal encoder ({size(config.encoder)}) sees six symbols ahead as far as the text is
-known, and predicts how long each symbol takes; a causal decoder ({size(config.decoder)}) draws 80 mels, F0 and voicing of each 12.5 ms by regression. The
-vocoder ({size(config.vocoder)}) draws a complex filter for a train of pulses and a magnitude filter for noise; both are
+known, and predicts how long each symbol takes; a causal decoder ({size(config.decoder)})
+draws 80 mels, F0 and voicing of each 12.5 ms by regression. The vocoder ({size(config.vocoder)})
+draws a complex filter for a train of pulses and a magnitude filter for noise; both are
 applied in the short-time Fourier domain and overlap-added, 37.5 ms behind. No attention, no sampling: the same words at
 the same ticks are the same bytes.
 
