@@ -39,6 +39,7 @@ async def run(settings: EncoderSettings, log: Log, clock: Clock, stop: asyncio.E
             beside = (keeper.run(left), leave(keeper, stop, left), registry.keep(lambda: info, left))
             await follow(loop, left, health, *beside, ready=keeper.settled)
         finally:
+            await worker.close()
             await context.close()
 
 

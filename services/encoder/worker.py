@@ -102,6 +102,7 @@ class EncoderWorker:
         self._fresh_from: dict[int, int] = {}  # partition -> first offset that came after we took it
         self._owned: dict[int, int] = {}  # partition -> epoch of our claim
         self._followed: frozenset[int] = frozenset()
+        self._asking: Consumer | None = None  # connected, so that a take-over need not wait for that
         self._loop: Following | None = None
         self._next_sweep = 0.0
 
@@ -120,7 +121,15 @@ class EncoderWorker:
         return 0
 
     async def follow(self, partitions: frozenset[int]) -> None:
-        """A restore reads a second of frames: there is nothing to keep warm but the process."""
+        """A restore reads a second of frames: there is nothing to keep warm but the process and its connections.
+
+        Raises:
+            LogUnavailable: the log does not answer.
+        """
+        if self._asking is None:
+            self._asking = await retrying(
+                lambda: self._log.consumer(client_id=self._client_id, group=GROUP), clock=self._clock, backoff=Backoff()
+            )
         self._followed = partitions
 
     async def claim(self, epochs: Mapping[int, int]) -> None:
@@ -137,13 +146,16 @@ class EncoderWorker:
         self._count()
 
     async def _find_starts(self, new: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        consumer = await self._log.consumer(client_id=self._client_id, group=GROUP)
-        try:
-            for source, end in (await consumer.end_offsets(new)).items():
-                self._fresh_from[source.partition] = end
-            return await resume_offsets(consumer, new)
-        finally:
-            await consumer.close()
+        assert self._asking is not None
+        for source, end in (await self._asking.end_offsets(new)).items():
+            self._fresh_from[source.partition] = end
+        return await resume_offsets(self._asking, new)
+
+    async def close(self) -> None:
+        """End what is kept open beside the loop."""
+        if self._asking is not None:
+            await self._asking.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def superseded(self, partition: int, epoch: int) -> None:
         """Somebody else has it: stop, and commit what was done."""

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from schemas.topics import ENCODER_FRAMES
-from services.interaction.charges import TOPICS
 from services.interaction.models import load_model, load_voice
+from services.interaction.partitions import GROUP, TOPICS
 from services.interaction.settings import InteractionSettings
-from services.interaction.worker import GROUP, InteractionWorker
+from services.interaction.worker import InteractionWorker
 from shared.clock import Clock
 from shared.context import ContextUnavailable, SharedContext, WorkerRegistry, WriteBehind
 from shared.log.api import Log
@@ -47,7 +47,7 @@ async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: async
             worker = InteractionWorker(model, log, clock, client_id=name, notes=notes, voice=voice)
             loop = new_loop(log, worker, clock, name=name, metrics=PrometheusLoopMetrics("interaction"))
             leases = LeaseSettings("interaction", settings.instance_id, standby=settings.standby)
-            keeper = LeaseKeeper(log, clock, worker, ENCODER_FRAMES, leases)
+            keeper = LeaseKeeper(log, clock, worker.partitions, ENCODER_FRAMES, leases)
             left = asyncio.Event()
             announce = registry.keep(
                 lambda: {"model": model.name, "sessions": worker.session_count}, left, on_lost=worker.note_again
@@ -72,7 +72,7 @@ def new_loop(
         clock=clock,
         metrics=metrics,
         assignment={},
-        commits=worker.commits,
+        commits=worker.partitions.commits,
         busy=lambda: worker.busy,
     )
     worker.bind(loop)

@@ -38,6 +38,7 @@ class Restoring:
         self._clock = clock
         self._context_ticks = context_ticks
         self._client_id = client_id
+        self._asked: dict[str, Waiting] = {}  # what is being read
         self._reading: asyncio.Task[dict[str, Restored]] | None = None
 
     @property
@@ -54,12 +55,13 @@ class Restoring:
         back: list[tuple[Waiting, Restored]] = []
         if self._reading is not None and self._reading.done():
             for session_id, restored in self._reading.result().items():
-                waiting = self.waiting.pop(session_id, None)
-                if waiting is not None:  # else its partition has gone
-                    back.append((waiting, restored))
+                waiting = self._asked[session_id]
+                if self.waiting.get(session_id) is waiting:  # else its partition has gone meanwhile
+                    back.append((self.waiting.pop(session_id), restored))
             self._reading = None
         if self.waiting and self._reading is None:
-            unknown = [waiting.unknown() for waiting in self.waiting.values()]
+            self._asked = dict(self.waiting)
+            unknown = [waiting.unknown() for waiting in self._asked.values()]
             self._reading = asyncio.create_task(self._read(unknown))
         return back
 

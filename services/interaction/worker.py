@@ -12,15 +12,13 @@ until another claim is read there. What we sent and the log took behind that oth
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from schemas import records as r
-from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, CLAIM_KEY, ENCODER_FRAMES, INTERACTION_TURNS
-from services.interaction.charges import TOPICS, Charge, begin
+from schemas.topics import BACKGROUND_RESULTS, BACKGROUND_TASKS, ENCODER_FRAMES, INTERACTION_TURNS
+from services.interaction.partitions import Charge, Following, Partitions
 from services.interaction.protocol import InteractionModel, SpeechOut
 from services.interaction.restore import Restored
 from services.interaction.restoring import Restoring, Waiting
@@ -32,11 +30,9 @@ from shared.clock import Clock
 from shared.context import CURSOR, TRANSCRIPT, Cursor, Transcript, WriteBehind
 from shared.log.api import Consumer, Log, TopicPartition
 from shared.log.loop import Finished, Incoming, InvalidRecord, Outgoing, Output
-from shared.log.retry import Backoff, retrying
 from shared.logging import get_logger
 from shared.ordering import TickOrder
 
-GROUP = "interaction"
 CURSOR_TICKS = 5
 IDLE_S = 900.0
 STUCK_S = 60.0  # a silent session with a frame that waits for an earlier one keeps its partition from committing
@@ -50,20 +46,8 @@ REMEMBERED = 10_000  # sessions that have ended
 logger = get_logger(__name__)
 
 
-class Following(Protocol):
-    """The part of the consume loop that changes what is read, and keeps inputs open; see ``ConsumeLoop``."""
-
-    started: asyncio.Event
-
-    async def follow(self, partitions: Mapping[TopicPartition, int | None]) -> None: ...
-
-    async def emit(self, outputs: Sequence[Output]) -> bool: ...
-
-    def defer(self, incoming: Incoming) -> None: ...
-
-
 class InteractionWorker:
-    """Handler of the consume loop and tenant of its leases; ``bind`` it to the loop before that runs."""
+    """Handler of the consume loop; ``bind`` it to the loop before that runs. ``partitions`` is the leases' tenant."""
 
     def __init__(
         self,
@@ -74,9 +58,14 @@ class InteractionWorker:
         client_id: str,
         notes: WriteBehind | None = None,
         voice: SpeechOut | None = None,
+        warm_after_s: float = 1.0,
     ) -> None:
         """``notes``: where the transcript is noted for other processes; never waited for. ``voice``: what says the
-        model's words; None for text only."""
+        model's words; None for text only.
+
+        ``warm_after_s``: how long a partition is followed before it counts as warm: by then each live session has
+        shown itself by a frame.
+        """
         self._model = model
         self._log = log
         self._clock = clock
@@ -87,12 +76,12 @@ class InteractionWorker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._restoring = Restoring(log, clock, model.context_ticks, client_id=client_id)
         self._loop: Following | None = None
-        self._charges: dict[int, Charge] = {}
+        self.partitions = Partitions(log, clock, self._cold, client_id=client_id, warm_after_s=warm_after_s)
+        self._charges = self.partitions.charges
         self._seats: dict[str, Seat] = {}
         self._early: OrderedDict[str, dict[int, r.InteractionTurn]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._touched: set[str] = set()  # sessions with something that may be settled
-        self._worker_id = f"{client_id}/{secrets.token_hex(4)}"  # not that of our name's earlier lives
         self._follow_at = 0.0
         self._sweep_at = 0.0
 
@@ -102,63 +91,17 @@ class InteractionWorker:
 
     def bind(self, loop: Following) -> None:
         self._loop = loop
+        self.partitions.bind(loop)
 
-    # --- leases: what we own, follow, claim -----------------------------------------------------------------------
+    # --- partitions come and go ------------------------------------------------------------------------------------
 
-    def owned(self) -> Mapping[int, int]:
-        return {p: charge.epoch for p, charge in self._charges.items() if charge.owned}
-
-    def warm(self) -> frozenset[int]:
+    def _cold(self) -> set[int]:
+        """Partitions with sessions that are not as far as the log."""
         cold = {w.partition for w in self._restoring.waiting.values()}
-        cold |= {seat.partition for seat in self._seats.values() if len(seat.queue) > WARM_TICKS}
-        return frozenset(p for p, c in self._charges.items() if not c.owned and c.caught_up and p not in cold)
-
-    def epoch(self, partition: int) -> int:
-        charge = self._charges.get(partition)
-        return 0 if charge is None else charge.epoch
-
-    def commits(self, source: TopicPartition) -> bool:
-        """Offsets of a partition are its owner's to commit; turns are never resumed from an offset."""
-        charge = self._charges.get(source.partition)
-        return charge is not None and charge.owned and source.topic != INTERACTION_TURNS.name
-
-    async def follow(self, partitions: frozenset[int]) -> None:
-        """See ``Tenant``. Raises ``LogUnavailable``."""
-        new = sorted(partitions - self._charges.keys())
-        kept = {p for p, charge in self._charges.items() if p in partitions or charge.owned}
-        if not new and len(kept) == len(self._charges):
-            return
-        await self._bound.started.wait()
-        begun = await retrying(
-            lambda: begin(self._log, new, group=GROUP, client_id=self._client_id), clock=self._clock, backoff=Backoff()
-        )
-        for charge in begun:
-            self._charges[charge.partition] = charge
-        kept |= set(new)
-        await self._bound.follow(
-            {TopicPartition(t.name, p): self._charges[p].starts[t.name] for p in sorted(kept) for t in TOPICS}
-        )
-        logger.info("partitions_followed", partitions=sorted(kept))
-
-    async def claim(self, epochs: Mapping[int, int]) -> None:
-        """Claim partitions in their log; each is ours once the claim is read back, unless another one came first."""
-        now_ms = int(self._clock.wall_ms())
-        claims = [
-            r.TurnsClaimed(partition=partition, epoch=epoch, worker=self._worker_id, claimed_at_ms=now_ms)
-            for partition, epoch in epochs.items()
-        ]
-        await self._bound.emit(
-            [
-                Outgoing(INTERACTION_TURNS, claim, key=CLAIM_KEY, partition=claim.partition, timestamp_ms=now_ms)
-                for claim in claims
-            ]
-        )
-
-    async def superseded(self, partition: int, epoch: int) -> None:
-        """Hearsay: the claim itself, in the log, is what counts."""
+        return cold | {seat.partition for seat in self._seats.values() if len(seat.queue) > WARM_TICKS}
 
     async def assigned(self, partitions: frozenset[TopicPartition], consumer: Consumer) -> None:
-        """Nothing to do: ``follow`` has prepared them."""
+        """Nothing to do: ``Partitions.follow`` has prepared them."""
 
     async def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Forget what is followed no more. Nothing to save: it is in the log."""
@@ -325,8 +268,8 @@ class InteractionWorker:
             for seat in seats:
                 if seat.answered:  # the log took these turns behind the claim, if at all: they count for nobody
                     self._read_back(seat)
-        charge.epoch, charge.owned = claim.epoch, claim.worker == self._worker_id
-        metrics.PARTITIONS_OWNED.labels("interaction").set(len(self.owned()))
+        charge.epoch, charge.owned = claim.epoch, claim.worker == self.partitions.worker_id
+        metrics.PARTITIONS_OWNED.labels("interaction").set(len(self.partitions.owned()))
         logger.info("partition_changes_hands", partition=charge.partition, epoch=claim.epoch, ours=charge.owned)
         return self._take_over(charge) if charge.owned else []
 

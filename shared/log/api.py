@@ -136,6 +136,7 @@ class Log(Protocol):
         group: str | None = None,
         instance_id: str | None = None,
         from_beginning: bool = True,
+        fetch_wait_ms: int | None = None,
         on_assigned: RebalanceCallback | None = None,
         on_revoked: RebalanceCallback | None = None,
     ) -> Consumer:
@@ -145,6 +146,7 @@ class Log(Protocol):
         allows while it has no members (``CommitRejected``).
 
         ``instance_id`` makes the member static: a restart within the session timeout causes no rebalance.
+        ``fetch_wait_ms``: how long the broker may hold a fetch that finds nothing (longer: fewer requests).
         ``from_beginning`` says where a group without a committed offset starts (else at the end).
         ``on_revoked`` runs before partitions are taken (still owned: commit there), ``on_assigned`` before the
         first record of new ones is given (seek and restore there).

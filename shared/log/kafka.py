@@ -94,6 +94,7 @@ class KafkaLog:
         group: str | None = None,
         instance_id: str | None = None,
         from_beginning: bool = True,
+        fetch_wait_ms: int | None = None,
         on_assigned: RebalanceCallback | None = None,
         on_revoked: RebalanceCallback | None = None,
     ) -> KafkaConsumer:
@@ -105,6 +106,7 @@ class KafkaLog:
             group=group,
             instance_id=instance_id,
             from_beginning=from_beginning,
+            fetch_wait_ms=fetch_wait_ms,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
         )

@@ -31,6 +31,7 @@ class KafkaConsumer:
         group: str | None,
         instance_id: str | None,
         from_beginning: bool,
+        fetch_wait_ms: int | None,
         on_assigned: RebalanceCallback | None,
         on_revoked: RebalanceCallback | None,
     ) -> None:
@@ -58,7 +59,7 @@ class KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest" if from_beginning else "latest",
             fetch_min_bytes=1,
-            fetch_max_wait_ms=settings.fetch_max_wait_ms,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms if fetch_wait_ms is None else fetch_wait_ms,
             max_partition_fetch_bytes=settings.max_fetch_bytes_per_partition,
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=settings.session_timeout_ms,

@@ -62,9 +62,9 @@ class LeaseSettings:
     service: str
     instance: str
     standby: bool = False
-    beat_s: float = 0.06
+    beat_s: float = 0.1
     idle_beat_s: float = 0.5
-    lease_ms: int = 250
+    lease_ms: int = 200
     calm_s: float = 2.0
     """A living owner that stays keeps a partition at least so long."""
     lonely_s: float = 5.0
@@ -109,7 +109,7 @@ class LeaseKeeper:
         """
         name = f"{self._settings.service}-{self._settings.instance}-lease"
         producer = await self._retrying(lambda: self._log.producer(name))
-        consumer = await self._retrying(lambda: self._log.consumer(client_id=name))
+        consumer = await self._retrying(lambda: self._log.consumer(client_id=name, fetch_wait_ms=500))
         self.board.partitions = await self._retrying(lambda: self._log.partitions(self._topic.name))
         try:
             await self._retrying(lambda: self._go_to_tail(consumer))
@@ -129,9 +129,7 @@ class LeaseKeeper:
         """Offer everything to the others; return once it is theirs, or nobody is there to take it."""
         self._leaving = True
         self._hurry.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.leave_s):
-                await self._left.wait()
+        await self._until(self._clock.monotonic() + self._settings.leave_s, self._left)
 
     async def _stop_acting(self) -> None:
         if self._acting is not None:
@@ -145,7 +143,8 @@ class LeaseKeeper:
 
     @property
     def _interval_s(self) -> float:
-        return self._settings.beat_s if self.board.others else self._settings.idle_beat_s
+        calm = self.settled.is_set() and not self._leaving and not self.board.others
+        return self._settings.idle_beat_s if calm else self._settings.beat_s
 
     async def _retrying(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retrying(operation, clock=self._clock, backoff=Backoff())
@@ -189,22 +188,21 @@ class LeaseKeeper:
         )
 
     async def _listen(self, consumer: Consumer, due: float) -> None:
-        """Read until the next sign of life is due, or there is a hurry."""
-        while not self._hurry.is_set():
-            left_s = due - self._clock.monotonic()
-            if left_s <= 0:
-                break
-            try:
-                batch = await consumer.get_batch(timeout_ms=max(1, int(left_s * 1000)), max_records=TAIL)
-            except LogUnavailable as error:
-                _log.warning("leases_unavailable", error=str(error))
-                await self._clock.sleep(left_s)
-                break
-            for records in batch.values():
-                for record in records:
-                    self._hear(record.value)
+        """Read what has come, once: at the time the next sign of life is due, or at once when there is a hurry.
+
+        Signs of life come many a second; reading each as it comes would cost a request each.
+        """
+        await self._until(due, self._hurry)
         self._hurry.clear()
+        try:
+            batch = await consumer.get_batch(timeout_ms=0, max_records=TAIL)
+        except LogUnavailable as error:
+            _log.warning("leases_unavailable", error=str(error))
+            return
         self._worst_lag_s = max(self._worst_lag_s * FORGET_LAG, self._clock.monotonic() - due)
+        for records in batch.values():
+            for record in records:
+                self._hear(record.value)
 
     def _hear(self, raw: bytes | None) -> None:
         try:
@@ -221,8 +219,17 @@ class LeaseKeeper:
         if self.board.fenced:
             raise LogError(f"another process is {self._settings.service} {self._settings.instance} now")
         if sent_at is not None:
-            self._worst_lag_s = max(self._worst_lag_s, now - sent_at)
+            self._worst_lag_s = max(self._worst_lag_s, now - sent_at - self._interval_s)
             self._decide(now, lease)
+
+    async def _until(self, due: float, event: asyncio.Event) -> None:
+        """Return at this time, or when the event is set."""
+        waits = {asyncio.ensure_future(self._clock.sleep_until(due)), asyncio.ensure_future(event.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     # --- decisions
 

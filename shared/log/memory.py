@@ -66,6 +66,7 @@ class MemoryLog:
         group: str | None = None,
         instance_id: str | None = None,
         from_beginning: bool = True,
+        fetch_wait_ms: int | None = None,
         on_assigned: RebalanceCallback | None = None,
         on_revoked: RebalanceCallback | None = None,
     ) -> MemoryConsumer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from shared.log.api import Consumer, Log, LogRecord, LogUnavailable, TopicPartition
@@ -50,7 +51,8 @@ async def read_span(
 async def resume_offsets(consumer: Consumer, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     """Where the consumer's group goes on: at its commits, or where there are none, at the beginning."""
     begins = await consumer.beginning_offsets(sources)
-    return {source: max(begin, await consumer.committed(source) or 0) for source, begin in begins.items()}
+    committed = await asyncio.gather(*(consumer.committed(source) for source in sources))
+    return {source: max(begins[source], offset or 0) for source, offset in zip(sources, committed, strict=True)}
 
 
 async def _read(

@@ -127,7 +127,10 @@ class Process:
 
     async def run(self) -> None:
         left = asyncio.Event()
-        await follow(self.loop, left, Health(), self.keeper.run(left), leave(self.keeper, self.stop, left))
+        try:
+            await follow(self.loop, left, Health(), self.keeper.run(left), leave(self.keeper, self.stop, left))
+        finally:
+            await self.worker.close()
 
 
 class Rig:
@@ -154,7 +157,9 @@ class Rig:
     ) -> None:
         """Start a worker and wait until it has what it is due: partitions of its own, or warmth in others'."""
         clock = SystemClock()
-        worker = InteractionWorker(model or EchoModel(), self.log, clock, client_id=name, voice=voice)
+        worker = InteractionWorker(
+            model or EchoModel(), self.log, clock, client_id=name, voice=voice, warm_after_s=0.05
+        )
         loop = new_loop(self.log, worker, clock, name=name, max_records=max_records)
         await self._start(name, worker, loop, "interaction", standby=standby, lease_ms=lease_ms)
 
@@ -164,7 +169,8 @@ class Rig:
         leases = LeaseSettings(
             service, name, standby=standby, beat_s=0.02, idle_beat_s=0.05, lease_ms=lease_ms, calm_s=0.1
         )
-        keeper = LeaseKeeper(self.log, SystemClock(), worker, ENCODER_FRAMES, leases)
+        tenant = worker.partitions if service == "interaction" else worker
+        keeper = LeaseKeeper(self.log, SystemClock(), tenant, ENCODER_FRAMES, leases)
         process = self.processes[name] = Process(worker, loop, keeper)
         task = process.task = asyncio.create_task(process.run())
         started = asyncio.create_task(keeper.settled.wait())
