@@ -41,10 +41,7 @@ def parse(arguments: Sequence[str], settings: ServiceSettings) -> argparse.Names
         prog="python -m infra.replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    log = argparse.ArgumentParser(add_help=False)
-    log.add_argument("--kafka", default=settings.kafka_bootstrap_servers, metavar="HOST:PORT", help="the log")
-    log.add_argument("--prefix", default="", help=f"of the topics; imported sessions: {importing.PREFIX}")
-
+    log = _log_options(settings, "", f"of the topics; imported sessions: {importing.PREFIX}")
     run = commands.add_parser("run", parents=[log], help="run a session again (default)")
     run.add_argument("session", metavar="SESSION|FILE")
     run.add_argument("--from", dest="source", choices=("encoder", "capture"), default="encoder", help="which frames")
@@ -57,10 +54,10 @@ def parse(arguments: Sequence[str], settings: ServiceSettings) -> argparse.Names
     export = commands.add_parser("export", parents=[log], help="one session as one file")
     export.add_argument("session", metavar="SESSION")
     export.add_argument("file", type=Path, metavar="FILE", help=f"e.g. session{file.SUFFIX}")
+    log = _log_options(settings, importing.PREFIX, "of the topics")
     into = commands.add_parser("import", parents=[log], help="a file into the log")
     into.add_argument("file", type=Path, metavar="FILE")
     into.add_argument("--as", dest="new_id", default="", metavar="ID", help="under another session id")
-    into.set_defaults(prefix=importing.PREFIX)
 
     given = list(arguments)
     if given and given[0] not in (*_COMMANDS, "-h", "--help"):
@@ -69,6 +66,13 @@ def parse(arguments: Sequence[str], settings: ServiceSettings) -> argparse.Names
     if options.command == "import" and not options.prefix:
         parser.error("an import needs a prefix: the live topics have live readers")
     return options
+
+
+def _log_options(settings: ServiceSettings, prefix: str, meaning: str) -> argparse.ArgumentParser:
+    log = argparse.ArgumentParser(add_help=False)
+    log.add_argument("--kafka", default=settings.kafka_bootstrap_servers, metavar="HOST:PORT", help="the log")
+    log.add_argument("--prefix", default=prefix, help=meaning)
+    return log
 
 
 async def run_command(options: argparse.Namespace, log: Log) -> int:

@@ -122,7 +122,7 @@ def read(path: Path) -> tuple[Header, Recorded]:
             recorded = Recorded(header.session_id)
             _read_records(path, messages, recorded, header.records)
         except (msgspec.DecodeError, UnicodeDecodeError, zlib.error, StopIteration) as error:
-            raise BadFile(f"{path}: damaged: {error or 'it ends early'}") from None
+            raise BadFile(f"{path}: damaged: {str(error) or 'it ends early'}") from None
     return header, recorded
 
 

@@ -172,13 +172,17 @@ class _Renamed:
         if isinstance(value, r.SessionStarted | r.SessionHeld | r.SessionUpdated):
             changes["config"] = msgspec.structs.replace(value.config, seed=self._seed(value.config.seed))
         elif isinstance(value, r.CaptureFrame | r.EncodedFrame):
-            changes["events"] = [self._event(event) for event in value.events]
+            changes["events"] = [self._event(event) for event in value.events] or self._begin(value.tick)
         elif isinstance(value, r.InteractionTurn):
             changes["events"] = [msgspec.structs.replace(e, task_id=self._task(e.task_id)) for e in value.events]
             changes["tasks"] = [msgspec.structs.replace(t, task_id=self._task(t.task_id)) for t in value.tasks]
         elif isinstance(value, r.BackgroundTask | r.BackgroundCancel | r.BackgroundResult):
             changes["task_id"] = self._task(value.task_id)
         return msgspec.structs.replace(value, **changes)
+
+    def _begin(self, tick: int) -> list[r.ClientEvent]:
+        """The event that a first frame of a foreign producer, without a configuration, needs now."""
+        return [r.ClientEvent(name="session.started", data={"seed": self._seed(0)})] if tick == 0 else []
 
     def _event(self, event: r.ClientEvent) -> r.ClientEvent:
         if event.name not in ("session.started", "session.updated"):

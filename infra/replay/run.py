@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from infra.replay import encode, lanes, models
+from infra.replay import encode, models
 from infra.replay.compare import NOT_COMPARED, Comparison, compare_frames, compare_turns
 from infra.replay.recorded import Input, Recorded
 from infra.replay.rerun import Rerun, counterfactual, follow
-from services.interaction.protocol import InteractionModel
 
 Source = Literal["encoder", "capture"]
 
@@ -78,6 +77,8 @@ async def other(recorded: Recorded, name: str, model_dir: Path, source: Source, 
         WrongModel: there is no such model.
         CannotReplay: there is no input that it understands.
     """
+    from infra.replay import lanes  # draws: of no use, and slow to load, where nothing is drawn
+
     model = models.load(name)
     inputs = recorded.inputs()
     wanted = model.encoder_version
@@ -89,7 +90,17 @@ async def other(recorded: Recorded, name: str, model_dir: Path, source: Source, 
         raise CannotReplay(f"session {recorded.session_id}: the log holds none of its frames any more")
     rerun = counterfactual(model, recorded, inputs, models.voice_of(recorded, model))
     lanes.draw(recorded, rerun, out / "timeline.png")
-    return _told_apart(recorded, rerun, model, source)
+    apart = lanes.differences(recorded.turns, rerun.turns)
+    between = f"between {' and '.join(recorded.models)} and {model.name}"
+    where = f", the first at tick {apart['first_tick']}" if apart["ticks"] else ""
+    report = _facts(recorded, rerun, source) | {
+        "status": "another model",
+        "differences": apart,
+        "recorded": lanes.figures(recorded.turns),
+        "replayed": lanes.figures(rerun.turns),
+    }
+    line = f"{apart['ticks']} of {len(rerun.compared)} ticks differ {between}{where}"
+    return Verdict(None, rerun, [line, *_remarks(recorded, rerun)], report)
 
 
 def save(verdict: Verdict, out: Path) -> Path:
@@ -118,20 +129,6 @@ def _verdict(recorded: Recorded, rerun: Rerun, comparison: Comparison, source: S
         "differing_ticks": ranges(sorted(comparison.differing)),
     }
     return Verdict(comparison.identical, rerun, [first, *_remarks(recorded, rerun)], report)
-
-
-def _told_apart(recorded: Recorded, rerun: Rerun, model: InteractionModel, source: Source) -> Verdict:
-    apart = lanes.differences(recorded.turns, rerun.turns)
-    report = _facts(recorded, rerun, source) | {
-        "status": "another model",
-        "differences": apart,
-        "recorded": lanes.figures(recorded.turns),
-        "replayed": lanes.figures(rerun.turns),
-    }
-    between = f"between {' and '.join(recorded.models)} and {model.name}"
-    where = f", the first at tick {apart['first_tick']}" if apart["ticks"] else ""
-    line = f"{apart['ticks']} of {len(rerun.compared)} ticks differ {between}{where}"
-    return Verdict(None, rerun, [line, *_remarks(recorded, rerun)], report)
 
 
 def _facts(recorded: Recorded, rerun: Rerun, source: Source) -> dict[str, Any]:

@@ -6,11 +6,15 @@ import wave
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import soxr
 
+from infra.replay.find import read_session
 from infra.replay.importing import append
+from infra.replay.recorded import SESSION_TOPICS, Recorded
 from schemas import records as r
+from schemas.partitioning import partition_of
 from schemas.ticks import FRAME_MS, INPUT_SAMPLES
 from schemas.topics import (
     BACKGROUND_RESULTS,
@@ -21,15 +25,21 @@ from schemas.topics import (
 )
 from services.encoder.model import FrameEncoder
 from services.encoder.worker import EncoderWorker
+from services.interaction.echo import EchoModel
 from services.interaction.nano.model import NanoModel
 from shared.clock import SystemClock
 from shared.log.loop import LoopSettings
-from tests.pipeline.rig import START_MS, Rig, publish, read_all
+from shared.log.memory import MemoryLog
+from tests.pipeline.rig import PARTITIONS, START_MS, Rig, capture_frame, memory_rig, publish, read_all
+from tests.pipeline.test_interaction_worker import Delegating, result
 
 ROOT = Path(__file__).parents[2]
 RELEASED = ROOT / "models" / "nano"
 DEMO = ROOT / "tests" / "fixtures" / "demo.wav"
 TOPICS = (SESSION_CONTROL, CAPTURE_FRAMES, BACKGROUND_TASKS, BACKGROUND_RESULTS, INTERACTION_TURNS)
+TICKS = 130
+ECHOED_TICKS = 24
+CONFIG = r.SessionConfig(seed=3, instructions="be brief")
 ANSWER = "it is a quarter past nine in the evening"
 
 
@@ -147,3 +157,47 @@ async def encoder(rig: Rig, name: str = "encoder-0") -> None:
 
 def released(capacity: int = 4) -> NanoModel:
     return NanoModel.load(RELEASED, capacity=capacity)
+
+
+async def log_of(recorded: Recorded, *, partitions: int = PARTITIONS) -> MemoryLog:
+    """A log with a recording at its own offsets; between its records lies what nobody can read."""
+    log = MemoryLog()
+    await log.create_topics(partitions)
+    producer = await log.producer("t")
+    for topic in SESSION_TOPICS:
+        at = 0
+        for record in (one for one in recorded.records if one.topic == topic.name):
+            partition = partition_of(recorded.session_id, partitions)
+            while at < record.offset:
+                await producer.send(topic.name, b"else:0", b"\xc1", partition=partition, timestamp_ms=START_MS)
+                at += 1
+            assert record.key is not None
+            assert record.value is not None
+            await producer.send(
+                topic.name, record.key, record.value, partition=partition, timestamp_ms=record.timestamp_ms
+            )
+            at += 1
+    return log
+
+
+async def echoed(
+    session: str = "s", config: r.SessionConfig | None = None, model: EchoModel | None = None
+) -> Recorded:
+    """A session of the untrained encoder and of echo, which delegates: all topics, no weights."""
+    async with memory_rig() as rig:
+        await rig.encoder()
+        await rig.interaction("interaction-0", model or Delegating())
+        await append(rig.log, SESSION_CONTROL, [started("before"), started(session, config)], prefix="")
+        begin = [r.ClientEvent(name="session.started", data=msgspec.to_builtins(config))] if config else []
+        last = ECHOED_TICKS - 1
+        frames = [
+            capture_frame(session, k, final=k == last, events=begin if k == 0 else []) for k in range(ECHOED_TICKS)
+        ]
+        for first in range(0, ECHOED_TICKS, 6):
+            await publish(rig.log, CAPTURE_FRAMES, frames[first : first + 6])
+            await read_all(rig.log, INTERACTION_TURNS, first + 6)
+            if first == 6:
+                await publish(rig.log, BACKGROUND_RESULTS, [result("else", r.ResultKind.FINAL, "no")])
+                await publish(rig.log, BACKGROUND_RESULTS, [result(session, r.ResultKind.FINAL, "It is Paris")])
+        await append(rig.log, SESSION_CONTROL, [ended(session, ECHOED_TICKS)], prefix="")
+        return await read_session(rig.log, session)

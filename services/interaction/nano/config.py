@@ -23,7 +23,10 @@ MAX_SINCE = 15
 
 @dataclass(frozen=True, slots=True)
 class NanoConfig:
-    """``windows`` are the layers' attention windows in ticks, the current one included."""
+    """``windows`` are the layers' attention windows in ticks, the current one included.
+
+    ``temperature`` is of the text head's sampling, by the session's seed; 0 takes the most likely word, always.
+    """
 
     d: int
     heads: int
@@ -41,6 +44,7 @@ class NanoConfig:
     release: str = "0.1.0"
     encoder_version: str = ""
     backbone_version: str = ""
+    temperature: float = 0.0
 
     @property
     def context_ticks(self) -> int:

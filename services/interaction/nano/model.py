@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -41,12 +42,14 @@ from services.interaction.nano.network import (
     time_table,
 )
 from services.interaction.protocol import StepInput, StepOutput, Voice
+from services.interaction.randomness import choose, uniforms
 
 WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = (0, 0, NONE, 0, NONE, MAX_SINCE)  # floor, user, text, event, last word, ticks since it
+_TEXT = Decisions._fields.index("text")
 _HOLD, _TAKE = FLOORS.index("hold"), FLOORS.index("take")
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
@@ -75,6 +78,7 @@ class _Session:
     begins: int
     next_tick: int
     fed: tuple[int, ...]
+    seed: int = 0
 
 
 def backbone_version(tensors: dict[str, Tensor]) -> str:
@@ -110,11 +114,15 @@ def rounds(inputs: Sequence[StepInput]) -> list[list[int]]:
 
 
 class NanoModel:
-    """See ``InteractionModel``. Decisions are the heads' argmax: ``seed`` is accepted and has nothing to do."""
+    """See ``InteractionModel``. Decisions are the heads' argmax, but for the words of a model with a temperature."""
 
     def __init__(self, net: NanoNet, capacity: int = 64) -> None:
         config = net.config
+        if config.temperature < 0:
+            raise ValueError(f"temperature {config.temperature} is negative")
         self.name = f"{config.name}-{config.release}+{config.backbone_version}"
+        if config.temperature:  # the same weights say something else: a replay must not take the one for the other
+            self.name += f"~{config.temperature:g}"
         self.encoder_version = config.encoder_version
         self.d = config.d
         self.context_ticks = config.context_ticks
@@ -171,7 +179,7 @@ class NanoModel:
             layer.keys[slot].zero_()
             layer.values[slot].zero_()
             layer.tail[slot].zero_()
-        self._sessions[session_id] = _Session(slot, first_tick, first_tick, NOTHING_YET)
+        self._sessions[session_id] = _Session(slot, first_tick, first_tick, NOTHING_YET, seed)
 
     def close(self, session_id: str) -> None:
         session = self._sessions.pop(session_id, None)
@@ -182,12 +190,20 @@ class NanoModel:
         sessions = [self._sessions[item.session_id] for item in batch]
         decisions = self._forward(batch, sessions)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
+        if self.config.temperature:
+            self._throw(ids, decisions.text, sessions)
         outputs = []
         for item, session, chosen in zip(batch, sessions, ids.tolist(), strict=True):
             output = self._decide(item, session.fed, chosen)
             session.fed = output.tokens
             outputs.append(output)
         return outputs
+
+    def _throw(self, ids: npt.NDArray[np.int64], logits: Tensor, sessions: Sequence[_Session]) -> None:
+        """Replace the chosen words by drawn ones. The tick that was just stepped is the one before the next."""
+        for row, session in enumerate(sessions):
+            dice = uniforms(session.seed, session.next_tick - 1, 1)
+            ids[row, _TEXT] = choose(logits[row, 0].numpy(), self.config.temperature, float(dice[0]))
 
     def prefill(self, inputs: Sequence[StepInput], outputs: Sequence[tuple[int, ...]]) -> None:
         """See the protocol. Raises ``ValueError`` for tokens that this model cannot have said."""
