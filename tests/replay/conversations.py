@@ -23,12 +23,12 @@ from schemas.topics import (
     INTERACTION_TURNS,
     SESSION_CONTROL,
 )
+from services.encoder.app import new_loop as encoder_loop
 from services.encoder.model import FrameEncoder
 from services.encoder.worker import EncoderWorker
 from services.interaction.echo import EchoModel
 from services.interaction.nano.model import NanoModel
 from shared.clock import SystemClock
-from shared.log.loop import LoopSettings
 from shared.log.memory import MemoryLog
 from tests.pipeline.rig import PARTITIONS, START_MS, Rig, capture_frame, memory_rig, publish, read_all
 from tests.pipeline.test_interaction_worker import Delegating, result
@@ -152,7 +152,8 @@ class Conversation:
 
 async def encoder(rig: Rig, name: str = "encoder-0") -> None:
     worker = EncoderWorker(FrameEncoder.load(RELEASED), rig.log, SystemClock(), client_id=name)
-    await rig._start(name, worker, LoopSettings(service=name, topics=(CAPTURE_FRAMES,), group="encoder"))
+    loop = encoder_loop(rig.log, worker, SystemClock(), name=name)
+    await rig._start(name, worker, loop, "encoder", standby=False, lease_ms=250)
 
 
 def released(capacity: int = 4) -> NanoModel:
