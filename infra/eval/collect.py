@@ -27,11 +27,12 @@ class Played:
 
 @dataclass(slots=True)
 class Collected:
-    """What there is of one model. ``missing``: never played, or played with another script; ``failed``: with why."""
+    """What there is of one model. ``outdated``: played with another script than today's; ``failed``: with why."""
 
     model: str
     played: list[Played] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -64,7 +65,7 @@ def _load(folder: Path, scenarios: Sequence[Scenario], made: Collected) -> Itera
         if recording.error:
             made.failed[scenario.id] = recording.error
         elif recording.script != fingerprint(scenario):
-            made.missing.append(scenario.id)
+            made.outdated.append(scenario.id)
         else:
             yield scenario, recording
 

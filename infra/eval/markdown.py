@@ -52,17 +52,24 @@ def _head(report: _Report, models: Sequence[dict[str, Any]]) -> str:
         "[95 % interval] n. ↑ more is better, ↓ less is better. A rate with n < 10 is hidden (–). Published "
         "figures were measured on **other data**: same definition, not the same benchmark.",
         "",
-        "| model | scenarios | missing | failed | of another version | judged by | player late, median / max ms |",
-        "|---|---|---|---|---|---|---|",
+        "| model | scenarios | never played | outdated | failed | of another version | judged by "
+        "| player's worst message late, median / max ms | over 200 ms in |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for model in models:
         heard = ", ".join(["its sound", *model["recognised_by"]])
         by = heard if model["voice"] else "**its written words: it has no voice**"
         late = f"{model['player_late_p50_ms']} / {model['player_late_max_ms']}"
         lines.append(
-            f"| {model['model']} | {model['scored']} | {model['missing']} | {len(model['failed'])} "
-            f"| {model['other_version']} | {by} | {late} |"
+            f"| {model['model']} | {model['scored']} | {model['missing']} | {model['outdated']} "
+            f"| {len(model['failed'])} | {model['other_version']} | {by} | {late} | {model['player_too_late']} |"
         )
+    if any(model["player_too_late"] for model in models):
+        lines += [
+            "",
+            "Where the player itself was late, the machine was too busy to measure: the user's words reached the model "
+            "late, and every latency of that conversation is too long.",
+        ]
     absent = [model["model"] for model in report["models"] if not model["scored"]]
     if absent:
         lines += ["", f"No recordings: {', '.join(absent)}."]
@@ -127,6 +134,10 @@ def _checks(checks: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         lines.append(f"- **oracle short** {found['metric']}: {found['text']}")
     for found in by_kind["defect"]:
         lines.append(f"- **metric defect** {found['metric']}: {found['text']}")
+    if by_kind["unchecked"]:
+        names_of = ", ".join(found["metric"] for found in by_kind["unchecked"])
+        lines.append(f"- unchecked, for want of recordings of the oracle: {names_of}")
+    lines.append("")
     controls = [name for name in ("always_silent", "always_talking") if name in names]
     if controls and not by_kind["defect"]:
         lines.append(f"{' and '.join(controls)} win no metric, each judged with its opposite (docs/behaviour.md).")

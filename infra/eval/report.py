@@ -33,6 +33,7 @@ from infra.eval.runner import RECORDINGS, SCENARIOS
 from infra.eval.scenario import BadScenario, Scenario, Suite, load_suite
 from infra.eval.take import Observation
 from infra.local.jars import PROJECT
+from schemas.ticks import FRAME_MS
 from services.background.hearing import HearingMissing
 
 REPORTS = PROJECT / "build" / "reports"
@@ -40,6 +41,7 @@ NAME = "behaviour"
 ORDER = ("nano", "harness", "vad_500", "vad_1500", "always_silent", "always_talking", ORACLE)
 FAILURES_SHOWN, SUCCESSES_SHOWN = 24, 4
 DRAWN_WITH_FAILURES = frozenset({"nano", "harness", ORACLE})
+TOO_LATE_MS = float(FRAME_MS)  # so late, the player sent a whole frame out of its place
 ELSEWHERE = {"chaos": "make chaos", "capacity": "make bench SUITE=capacity", "overhead": "make bench"}
 
 Say = Callable[[str], None]
@@ -95,7 +97,8 @@ def score(collected: Collected, say: Say = print) -> Scored:
     """Everything that the takes of one model say about it."""
     takes = [one.take for one in collected.played]
     texts = [one.by_text for one in collected.played if one.by_text is not None]
-    say(f"{collected.model}: {len(takes)} to score, {len(collected.missing)} missing, {len(collected.failed)} failed")
+    absent = f"{len(collected.missing)} missing, {len(collected.outdated)} outdated, {len(collected.failed)} failed"
+    say(f"{collected.model}: {len(takes)} to score, {absent}")
     return Scored(
         collected,
         {take.scenario.id: scorers.score(take) for take in takes},
@@ -136,11 +139,13 @@ def _model(scored: Scored) -> dict[str, Any]:
         "model": made.model,
         "scored": len(recordings),
         "missing": len(made.missing),
+        "outdated": len(made.outdated),
         "failed": made.failed,
         "voice": made.voiced,
         "recognised_by": sorted({recording.heard_by for recording in recordings if recording.heard_by}),
         "player_late_p50_ms": round(float(np.median(late)), 1) if late else None,
         "player_late_max_ms": max(late, default=None),
+        "player_too_late": sum(ms > TOO_LATE_MS for ms in late),
         "ticks": sum(len(recording.ticks) for recording in recordings),
         "other_version": sum(_other_version(one.take.recording, one.take.scenario) for one in made.played),
     }

@@ -35,7 +35,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check on a metric found; ``kind`` is ``defect`` (a control wins), ``oracle`` (it fails) or ``passed``."""
+    """What a check on a metric found: ``kind`` is ``defect`` (a control wins), ``oracle`` (it fails), ``unchecked`` (no
+    figure of the oracle to hold it against) or ``passed``."""
 
     kind: str
     metric: str
@@ -106,7 +107,7 @@ def check(rows: Iterable[Row]) -> list[Finding]:
     values = {(row.metric, row.model): row.value for row in rows}
     models = {model for _, model in values}
     if ORACLE not in models:
-        return [Finding("oracle", "", "no recordings of the oracle: the metrics are unchecked")]
+        return [Finding("unchecked", "every metric", "no recordings of the oracle")]
     findings = [finding for metric in METRICS for finding in _oracle(metric, values)]
     for control in sorted(models & set(CONTROLS)):
         judged = (metric for metric in METRICS if metric.better and metric.judged)
@@ -122,7 +123,7 @@ def _oracle(metric: Metric, values: _Values) -> list[Finding]:
     if metric.judged == NOT or metric.unit != "share":
         return []
     if value is None:
-        return [Finding("oracle", metric.name, "the oracle has no value")]
+        return [Finding("unchecked", metric.name, "the oracle has no value, or too few observations for one")]
     reached = value if metric.better > 0 else 1 - value
     if reached >= ORACLE_SHARE:
         return [Finding("passed", metric.name, f"oracle {value:.3f}")]

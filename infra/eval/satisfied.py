@@ -5,7 +5,6 @@ The figures of the report come from the scorers alone; this asks them the same q
 
 from __future__ import annotations
 
-from infra.eval.meaning import any_mention
 from infra.eval.scenario import Clip, Expectation, Want
 from infra.eval.scorers import cues, delegation, fdb15, fdbench, tau
 from infra.eval.take import Take, begin_ms
@@ -26,7 +25,7 @@ def satisfied(take: Take, wanted: Expectation) -> bool | None:
         return any(wanted.from_ms <= at <= wanted.to_ms for at, _ in delegation.delegations(take))
     if wanted.want == Want.SAY:
         return cues.judge(take, wanted)[0]
-    mentioned = bool(any_mention(take.said_in(wanted.from_ms, wanted.to_ms + 1), wanted.meanings))
+    mentioned = bool(take.mentioned(wanted.meanings, wanted.from_ms, wanted.to_ms))
     return not mentioned if wanted.want == Want.DROP else mentioned
 
 

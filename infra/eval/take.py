@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from infra.eval.heard import Speech, Stretch
-from infra.eval.meaning import Token, tokens
+from infra.eval.meaning import Mention, Token, any_mention, tokens
 from infra.eval.recording import Recording
 from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Scenario, Want, sample_to_ms
 from schemas.ticks import FRAME_MS
@@ -105,6 +105,11 @@ class Take:
     def said_in(self, from_ms: float, to_ms: float) -> list[Token]:
         """The normalised words that begin in ``[from_ms, to_ms)``."""
         return [token for token in self.said if from_ms <= token.start_ms < to_ms]
+
+    def mentioned(self, meanings: Iterable[str], from_ms: float, to_ms: float) -> list[Mention]:
+        """The mentions of any of these meanings that begin in ``[from_ms, to_ms]``; they may end later."""
+        later = self.said_in(from_ms, float("inf"))
+        return [mention for mention in any_mention(later, meanings) if mention.start_ms <= to_ms]
 
     @cached_property
     def ticks(self) -> int:

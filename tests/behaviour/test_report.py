@@ -96,7 +96,7 @@ def test_recordings_of_another_script_and_failed_ones_do_not_count(folder: Path)
     )
     made, _ = make(folder, ["nano"])
     (model,) = made["models"]  # type: ignore[misc]
-    assert (model["scored"], model["missing"], model["failed"]) == (10, 1, {first.id: "Refusal: at_capacity"})
+    assert (model["scored"], model["outdated"], model["failed"]) == (10, 1, {first.id: "Refusal: at_capacity"})
     assert value(made, "tor", "nano") == 1.0
 
 

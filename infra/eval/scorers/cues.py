@@ -26,23 +26,22 @@ def score(take: Take) -> Iterator[Observation]:
 
 def judge(take: Take, wanted: Expectation) -> tuple[bool, str]:
     """Credit for one item, and why not."""
-    every = any_mention(take.said, wanted.meanings)
-    inside = [m for m in every if wanted.from_ms <= m.start_ms <= wanted.to_ms]
+    inside = take.mentioned(wanted.meanings, wanted.from_ms, wanted.to_ms)
     if not inside:
-        return False, _distance(every, wanted)
+        return False, _distance(any_mention(take.said, wanted.meanings), wanted)
     if wanted.simultaneous and not any(take.user_speaks(m.start_ms, m.start_ms + 1) for m in inside):
         return False, "said, but not while the user spoke"
-    if len(_before(take, wanted, every)) > ACKNOWLEDGEMENTS:
+    if len(_before(take, wanted)) > ACKNOWLEDGEMENTS:
         return False, "said again and again before"
     return True, ""
 
 
-def _before(take: Take, wanted: Expectation, every: list[Mention]) -> list[Mention]:
+def _before(take: Take, wanted: Expectation) -> list[Mention]:
     """The mentions since the former window for the same meaning."""
     shared = set(wanted.meanings)
     former = [e.to_ms for e in take.wants(Want.SAY) if e.to_ms < wanted.from_ms and shared & set(e.meanings)]
     since = max(former, default=-1)
-    return [m for m in every if since < m.start_ms < wanted.from_ms]
+    return any_mention(take.said_in(since + 1, wanted.from_ms), wanted.meanings)
 
 
 def _distance(every: list[Mention], wanted: Expectation) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.eval.meaning import any_mention
 from infra.eval.scenario import Expectation, Want
 from infra.eval.scorers import tau
 from infra.eval.scorers.deadline import BUDGET_MS, wait_ms
@@ -23,7 +22,7 @@ def score(take: Take) -> Iterator[Observation]:
     yield from _fillers(take)
     yield from _weaves(take)
     for wanted in take.wants(Want.DROP):
-        stale = bool(any_mention(take.said_in(wanted.from_ms, wanted.to_ms + 1), wanted.meanings))
+        stale = bool(take.mentioned(wanted.meanings, wanted.from_ms, wanted.to_ms))
         note = "said a result that was called off" if stale else ""
         yield take.see("stale_result_rate", stale, wanted.from_ms, failed=stale, note=note)
     yield from _while_pending(take)
@@ -46,7 +45,7 @@ def _fillers(take: Take) -> Iterator[Observation]:
 def _weaves(take: Take) -> Iterator[Observation]:
     """The result's key words in the window; the lag is from the result's arrival to the first key word."""
     for wanted in take.wants(Want.WEAVE):
-        mentions = any_mention(take.said_in(wanted.from_ms, wanted.to_ms + 1), wanted.meanings)
+        mentions = take.mentioned(wanted.meanings, wanted.from_ms, wanted.to_ms)
         note = "" if mentions else "the result was not said"
         yield take.see("weave_rate", bool(mentions), wanted.from_ms, failed=not mentions, note=note)
         ready = _ready_ms(take, wanted)

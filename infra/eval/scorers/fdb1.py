@@ -13,7 +13,6 @@ import numpy.typing as npt
 from scipy.spatial.distance import jensenshannon
 
 from infra.eval.heard import Said, Speech, Stretch
-from infra.eval.meaning import any_mention
 from infra.eval.scenario import Expectation, Want
 from infra.eval.take import Observation, Take, UserTurn, begin_ms
 
@@ -101,8 +100,8 @@ def _interruptions(take: Take) -> Iterator[Observation]:
         if taken:
             yield from latencies(take, "interrupt_latency", words[0].start_ms - turn.end_ms, turn.end_ms)
         if wanted.meanings:
-            said = take.said_in(turn.end_ms - EARLY_MS, turn.until_ms)
-            yield take.see("interrupt_relevance", bool(any_mention(said, wanted.meanings)), turn.end_ms)
+            answered = take.mentioned(wanted.meanings, turn.end_ms - EARLY_MS, turn.until_ms)
+            yield take.see("interrupt_relevance", bool(answered), turn.end_ms)
 
 
 # --- backchannels -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from infra.eval.heard import Stretch, merge
-from infra.eval.meaning import Token, any_mention, numbers, plain
+from infra.eval.meaning import Token, numbers, plain
 from infra.eval.scenario import SPEECH_TO_MODEL, Clip, Expectation, Role, Want
 from infra.eval.take import Observation, Take, begin_ms, finish_ms
 
@@ -68,7 +68,7 @@ def judge(take: Take, clip: Clip, wanted: Expectation) -> Judged:
     until = min(float(wanted.to_ms), next(later, float(take.scenario.duration_ms)))
     new = [s for s in take.speech.segments if start_ms < s.start_ms < until]
     meanings = [m for e in take.wants(Want.RESPOND) if e.clip == clip.id for m in e.meanings]
-    if any_mention(take.said_in(start_ms, until), meanings):
+    if take.mentioned(meanings, start_ms, until):
         return Judged(Reaction.RESPOND)
     if not new:
         running = take.speech.at(start_ms)  # speech that goes on past the event without a break is the reply itself

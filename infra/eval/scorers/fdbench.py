@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.eval.meaning import any_mention
 from infra.eval.scenario import Expectation, Role, Want
 from infra.eval.scorers.fdb1 import EARLY_MS, takeover
 from infra.eval.take import Observation, Take, UserTurn, begin_ms
@@ -38,7 +37,7 @@ def _replies(take: Take) -> Iterator[Observation]:
 def replied(take: Take, turn: UserTurn, wanted: Expectation) -> tuple[bool, bool]:
     """Whether words were begun in the window, and whether one of the meanings (if there are any) was said."""
     from_ms = turn.end_ms - EARLY_MS
-    meant = not wanted.meanings or bool(any_mention(take.said_in(from_ms, turn.until_ms), wanted.meanings))
+    meant = not wanted.meanings or bool(take.mentioned(wanted.meanings, from_ms, turn.until_ms))
     return bool(take.speech.words_in(from_ms, wanted.to_ms + 1)), meant
 
 
