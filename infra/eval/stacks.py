@@ -62,6 +62,7 @@ def identity(model: str) -> str:
     files = [PROJECT / "infra" / "eval" / f"{name}.py" for name in ("player", "playout", "render", "video", "clips")]
     if model in PRODUCT:
         files += sorted(model_dir(StackOptions(), "interaction").glob("*.safetensors"))
+        files += sorted((PROJECT / "models" / "speech").glob("*.safetensors"))
     else:
         folders.append("infra/eval/agents")
     sources = (path for folder in folders for path in sorted((PROJECT / folder).rglob("*.py")))

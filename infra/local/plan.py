@@ -36,7 +36,7 @@ COMMON_SETTINGS = (
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {
     "capture": ("CAPTURE_HOST", "CAPTURE_PORT", "CAPTURE_TOKENS", "CAPTURE_STOP"),
     "encoder": ("MODEL_DIR", "STANDBY"),
-    "interaction": ("MODEL", "MODEL_DIR", "STANDBY"),
+    "interaction": ("MODEL", "MODEL_DIR", "SPEECH", "SPEECH_DIR", "STANDBY"),
     "background": ("BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
     "monitor": (),
     AGENT: ("EVAL_AGENT", "BACKGROUND_LLM_URL", "BACKGROUND_LLM_MODEL", "BACKGROUND_LLM_KEY"),
@@ -184,6 +184,8 @@ def environment(
         "STANDBY": "1" if instance.startswith(STANDBY) else "0",
         "EVAL_AGENT": options.agent,
         "MODEL_DIR": str(model_dir(options, service)),
+        "SPEECH": os.environ.get("SPEECH", "auto"),
+        "SPEECH_DIR": os.environ.get("SPEECH_DIR", str(PROJECT / "models" / "speech")),
     }
     defaults = {
         "PYTHONUNBUFFERED": "1",

@@ -24,7 +24,16 @@ from training.phrases import TRAINING
 from training.speech import teacher, texts
 from training.speech.data import LEVEL, level
 from training.speech.export import MODEL
-from training.speech.listen import border_steps, heard, opinion, pairwise_distance, plain_words, recogniser, word_errors
+from training.speech.listen import (
+    border_steps,
+    f0_track,
+    heard,
+    opinion,
+    pairwise_distance,
+    plain_words,
+    recogniser,
+    word_errors,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -112,6 +121,50 @@ def skills(speaker: Speaker) -> tuple[dict[str, Any], list[Any]]:
     return tally.row(), missed
 
 
+def interruptions(speaker: Speaker, count: int, seed: int = 5) -> dict[str, Any]:
+    """Cuts at random ticks of long sentences: is there sound after the tick of the cut, and is the last word that the
+    turns tell of the last one that is heard?"""
+    rng = np.random.default_rng(seed)
+    long = [t for t in sentences(300) if len(t.split()) >= 8]
+    silent, same = 0, 0
+    for number in range(count):
+        words, out = long[number % len(long)].split(), []
+        cut, told, left, session = int(rng.integers(5, 14)), [], 0, "cut"
+        speaker.open(session, speaker.voices[number % len(speaker.voices)])
+        for tick in range(cut + 5):
+            word = f" {words.pop(0)}" if words and left < 600 and tick < cut else ""
+            output = speaker.step([SayInput(session, word, cut=tick == cut)])[0]
+            left = output.left_ms
+            told += [w.text for w in output.words if w.end_ms is not None and not w.cut]
+            out.append(output.audio)
+        speaker.close(session)
+        silent += all(audio is None for audio in out[cut + 1 :]) or out[cut] is None
+        sound = np.frombuffer(b"".join(a or bytes(2 * OUTPUT_SAMPLES) for a in out), dtype="<i2")
+        got, wanted = heard(sound.astype(np.float32) / 32767.0), plain_words(" ".join(told))
+        same += got[-1:] == wanted[-1:]
+    return {"n": count, "silent_after_the_tick": silent, "last_word_told_is_last_heard": same}
+
+
+def prosody(speaker: Speaker, count: int = 16) -> dict[str, Any]:
+    """The same sentences with different marks: F0 of the last 250 ms against the sentence's median, and the length."""
+    chosen = [t.rstrip(".?!") for t in sentences(200) if 5 <= len(t.split()) <= 8 and "," not in t][:count]
+    rows: dict[str, Any] = {}
+    for name, mark in (("statement", "."), ("question", "?"), ("exclamation", "!")):
+        ends, seconds = [], []
+        for place, text in enumerate(chosen):
+            track = f0_track(say(speaker, text + mark, speaker.voices[place % len(speaker.voices)]))
+            voiced = np.flatnonzero(track)
+            if len(voiced) > 30:
+                ends.append(float(np.median(track[voiced[-25:]]) / np.median(track[voiced])))
+                seconds.append((voiced[-1] - voiced[0]) / 100)
+        rows[name] = {
+            "last_f0_to_median": round(float(np.mean(ends)), 3) if ends else None,
+            "seconds": round(float(np.mean(seconds)), 3) if seconds else None,
+            "n": len(ends),
+        }
+    return rows
+
+
 def cost(speaker: Speaker, ticks: int = 60) -> float:
     """Median processor time of a tick of one speaking session, as a share of the tick."""
     speaker.open("cost", "default")
@@ -150,6 +203,8 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         "speech_rtf": cost(speaker),
         "level_spread_db": round(pairwise_distance([row["level_dbfs"] for row in ours.values()]), 2),
         "border_step_ratio": round(border_steps(long, OUTPUT_SAMPLES), 3),
+        "interruptions": interruptions(speaker, max(4, count // 2)),
+        "prosody": prosody(speaker),
         "voices": ours,
         "teacher": theirs,
         "skills": own,
