@@ -176,8 +176,7 @@ class Scheduler:
         voice = self._voice
         if voice is None or not decided:
             return decided
-        for work, _ in decided:
-            self._raise_voice(voice, work.session)
+        self._raise_voices(voice, [work.session for work, _ in decided])
         decided = [(work, self._named(voice, work, turn)) for work, turn in decided]
         said = [work.session.to_say(turn) for work, turn in decided]
         with metrics.SPEECH_SECONDS.time():
@@ -188,17 +187,21 @@ class Scheduler:
             for (work, turn), item, output in zip(decided, said, outputs, strict=True)
         ]
 
-    def _raise_voice(self, voice: SpeechOut, session: Session) -> None:
-        """Make sure that the voice holds the session's state: what was said since its last silence, said again. A new
-        choice of voice counts from the next silence on."""
-        session_id, wanted = session.session_id, session.config.voice
-        if voice.is_open(session_id) and (self._chosen.get(session_id) == wanted or session.stretch):
-            return
-        voice.close(session_id)
-        voice.open(session_id, wanted if wanted in voice.voices else DEFAULT_VOICE)
-        self._chosen[session_id] = wanted
-        for item in session.stretch:
-            voice.step([item])
+    def _raise_voices(self, voice: SpeechOut, sessions: Sequence[Session]) -> None:
+        """Make sure that the voice holds each session's state: what was said since its last silence, said again, all
+        sessions side by side. A new choice of voice counts from the next silence on."""
+        raised = [s for s in sessions if not self._has_voice(voice, s)]
+        for session in raised:
+            wanted = session.config.voice
+            voice.close(session.session_id)
+            voice.open(session.session_id, wanted if wanted in voice.voices else DEFAULT_VOICE)
+            self._chosen[session.session_id] = wanted
+        for place in range(max((len(s.stretch) for s in raised), default=0)):
+            voice.step([s.stretch[place] for s in raised if place < len(s.stretch)])
+
+    def _has_voice(self, voice: SpeechOut, session: Session) -> bool:
+        chosen = self._chosen.get(session.session_id) == session.config.voice
+        return voice.is_open(session.session_id) and (chosen or bool(session.stretch))
 
     @staticmethod
     def _named(voice: SpeechOut, work: Work, turn: r.InteractionTurn) -> r.InteractionTurn:

@@ -298,6 +298,8 @@ class Session:
         else:
             self.handed.extend([""] * len(own))
         self.left_ms = speech.left_ms
+        if not self.left_ms:
+            self.handed.clear()
 
     # --- folding -----------------------------------------------------------------------------------------------
 

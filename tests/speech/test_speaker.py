@@ -77,10 +77,14 @@ def test_a_cut_fades_within_the_tick_and_forgets_what_waited(voice, cut):
 
 
 def test_after_a_cut_it_begins_anew_with_the_words_of_that_tick(voice):
-    items = [*ticks(TEXT, length=6), SayInput("s", " okay", cut=True), *[SayInput("s")] * 12]
-    out = say(voice, items)
-    alone = say(voice, [SayInput("s", " okay"), *[SayInput("s")] * 12])
+    quiet = [SayInput("s")] * 12
+    out = say(voice, [*ticks(TEXT, length=6), SayInput("s", " okay", cut=True), *quiet])
+    alone = say(voice, [SayInput("s", " okay"), *quiet])
     assert out[7:] == alone[1:]
+    out = say(voice, [*ticks(TEXT, length=6), SayInput("s", " never mind", cut=True), *quiet])
+    assert [w.text for o in out[7:] for w in o.words if w.end_ms is not None] == ["never", "mind"]
+    again = say(voice, [SayInput("s", " never mind", cut=True), *quiet])
+    assert out[7:] == again[1:]
 
 
 @pytest.mark.parametrize("dies_at", [1, 3, 6, 11, 18])

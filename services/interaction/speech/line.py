@@ -169,10 +169,10 @@ class Line:
         now = self.sentence
         assert now is not None
         begin = self.tick * TICK_FRAMES + sum(now.counts) - now.used
-        now.counts.extend(min(max(1, c), MAX_FRAMES) for c in counts)
-        if piece.word:
-            skip = counts[0]  # the pause before it is not the word
-            self.spans.append(_Span(piece.word, begin + skip, begin + sum(counts)))
+        frames = [min(max(1, count), MAX_FRAMES) for count in counts]
+        now.counts.extend(frames)
+        if piece.word:  # the pause before it is not the word
+            self.spans.append(_Span(piece.word, begin + frames[0], begin + sum(frames)))
 
     # --- what sounds ---------------------------------------------------------------------------------------------
 

@@ -158,6 +158,7 @@ class Speaker:
             pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
         if item.cut:
             line.reset()
+            seat.state = None
             refused += line.hear(item.text)
         if not line.sounding:
             seat.state = None
