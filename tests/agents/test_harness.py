@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
-from infra.eval.agents.harness.answer import FILLER
+from infra.eval.agents.harness.answer import FILLER, SORRY
 from infra.eval.agents.harness.chat import EXAMPLES, SYSTEM, History
 from infra.eval.agents.harness.route import wants_look_up
 from infra.eval.agents.harness.session import HarnessSession
@@ -175,6 +175,10 @@ async def test_who_goes_on_before_a_word_was_said_is_answered_once() -> None:
     replies = await play(stages, scene(10_000, (1_000, 2_000), (3_000, 4_000)))
     assert said(replies) == "Once there was a goat."
     assert [reply.user_text for reply in replies if reply.user_text] == ["tell me", "tell me a story"]
+
+
+async def test_a_model_without_words_is_apologised_for() -> None:
+    assert said(await play(Known(["hello"], answers=[""]), scene(8_000, (1_000, 2_000)))) == SORRY
 
 
 async def test_noise_without_words_is_not_answered() -> None:

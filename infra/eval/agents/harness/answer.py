@@ -11,7 +11,9 @@ from infra.eval.agents.harness.stages import Stages
 from infra.eval.agents.speech import Speech
 from services.background.llm import LlmRejected, LlmUnavailable
 from services.background.prompt import Message
+from shared.logging import get_logger
 
+logger = get_logger(__name__)
 FILLER = "One moment, let me check."
 SORRY = "Sorry, I could not find that out."
 
@@ -65,8 +67,9 @@ class Answer:
                 async for sentence in answer:
                     said.append(sentence)
                     self.ready.append(await stages.speak(sentence))
-        except (LlmUnavailable, LlmRejected):
-            if not said:
-                said.append(SORRY)
-                self.ready.append(await stages.speak(SORRY))
+        except (LlmUnavailable, LlmRejected) as error:
+            logger.warning("no_answer", error=str(error), sentences=len(said))
+        if not said:
+            said.append(SORRY)
+            self.ready.append(await stages.speak(SORRY))
         self.result = " ".join(said)

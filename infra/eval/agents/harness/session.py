@@ -87,11 +87,10 @@ class HarnessSession:
 
     def _open_turn(self) -> None:
         self._turn = OpenTurn(self._listener.segments.began)
-        if self._answer is not None and not self._said and not self._answer.task_id:
+        if self._answer is not None and not self._said:
             # The user goes on before a word was said: one turn, answered as a whole.
-            self._answer.drop()
-            self._answer = None
-            self._turn.before = self._asked
+            self._turn.before, self._asked = self._asked, ""
+            self._drop_answer()
 
     def _interrupted(self) -> bool:
         """Stop speaking when the user has spoken for long enough; what was said stays in the history."""

@@ -7,6 +7,9 @@ by the number of conversations; what has been given up leaves the queue.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
@@ -23,6 +26,13 @@ from services.background.local_llm import LocalLlm
 
 SLOTS = 3
 SPEAKERS = 2
+NICE = 5
+
+
+def _behind_the_ticks() -> None:
+    """This thread's work can wait for a tick; a tick cannot wait for it. (Linux counts niceness by thread.)"""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class Stages:
@@ -49,8 +59,8 @@ class Stages:
             key = settings.background_llm_key.get_secret_value()
             model = settings.background_llm_model
             self.look_up = ChatEndpoint(settings.background_llm_url, model=model, key=key, timeout_s=timeout_s)
-        self._deciding = ThreadPoolExecutor(1, thread_name_prefix="turn-end")
-        self._speaking = ThreadPoolExecutor(SPEAKERS, thread_name_prefix="speak")
+        self._deciding = ThreadPoolExecutor(1, thread_name_prefix="turn-end", initializer=_behind_the_ticks)
+        self._speaking = ThreadPoolExecutor(SPEAKERS, thread_name_prefix="speak", initializer=_behind_the_ticks)
 
     async def warm(self) -> None:
         """Run each stage once, so that the first user does not wait for what is loaded lazily."""
