@@ -25,7 +25,7 @@ import soxr  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
 from infra.eval.heard import Stretch, loud_stretches, merge
-from infra.eval.recording import HeardWord, Recording
+from infra.eval.recording import MERGE_GAP_MS, HeardWord, Recording
 from services.background.hearing import RATE_HZ, HearingMissing, detokenize, log_mel, pad
 
 LONGEST_MS = 13_000.0
@@ -109,14 +109,16 @@ class Recogniser:
     def words(self, samples: Pcm, rate_hz: int) -> list[HeardWord]:
         """All words in PCM16 mono; times in ms from its begin."""
         found: list[HeardWord] = []
-        for piece in pieces(loud_stretches(samples, rate_hz)):
-            first = max(0, round((piece.start_ms - MARGIN_MS) * rate_hz / 1000))
-            last = round((piece.end_ms + MARGIN_MS) * rate_hz / 1000)
-            begin_ms = first * 1000 / rate_hz
-            for word in self._piece(samples[first:last], rate_hz):
-                start = min(max(begin_ms + word.start_ms, piece.start_ms), piece.end_ms)
-                end = min(max(begin_ms + word.end_ms, start), piece.end_ms)
-                found.append(HeardWord(text=word.text, start_ms=round(start, 1), end_ms=round(end, 1)))
+        for first, last in islands(samples, rate_hz):
+            island, begin_ms = samples[first:last], first * 1000 / rate_hz
+            for piece in pieces(loud_stretches(island, rate_hz)):
+                begin = max(0, round((piece.start_ms - MARGIN_MS) * rate_hz / 1000))
+                end = round((piece.end_ms + MARGIN_MS) * rate_hz / 1000)
+                for word in self._piece(island[begin:end], rate_hz):
+                    start = min(max(begin * 1000 / rate_hz + word.start_ms, piece.start_ms), piece.end_ms)
+                    until = min(max(begin * 1000 / rate_hz + word.end_ms, start), piece.end_ms)
+                    times = {"start_ms": round(begin_ms + start, 1), "end_ms": round(begin_ms + until, 1)}
+                    found.append(HeardWord(text=word.text, **times))
         return found
 
     def _piece(self, samples: Pcm, rate_hz: int) -> list[HeardWord]:
@@ -128,6 +130,19 @@ class Recogniser:
         self._cache.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(words))
         return words
+
+
+def islands(samples: Pcm, rate_hz: int) -> list[tuple[int, int]]:
+    """Where there is anything but digital silence, in samples; gaps up to 0.5 s belong to it.
+
+    What is said twice is the same sound only when both are cut at its own begin.
+    """
+    present = np.flatnonzero(samples)
+    if not len(present):
+        return []
+    breaks = np.flatnonzero(np.diff(present) > rate_hz * MERGE_GAP_MS / 1000)
+    firsts, lasts = present[np.r_[0, breaks + 1]], present[np.r_[breaks, len(present) - 1]] + 1
+    return [(int(first), int(last)) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def pieces(stretches: Sequence[Stretch]) -> list[Stretch]:

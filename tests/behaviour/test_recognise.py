@@ -10,7 +10,7 @@ import pytest
 
 from infra.eval.heard import Stretch
 from infra.eval.meaning import plain
-from infra.eval.recognise import LONGEST_MS, Recogniser, Voice, grouped, load, pieces
+from infra.eval.recognise import LONGEST_MS, Recogniser, Voice, grouped, islands, load, pieces
 
 RATE_HZ = 24_000
 
@@ -30,6 +30,14 @@ def test_long_speech_is_cut_at_its_longest_late_breath() -> None:
     assert pieces(stretches) == [Stretch(0, 9150), Stretch(9150, 20_000)]
     assert pieces([Stretch(0, 30_000)]) == [Stretch(0, LONGEST_MS), Stretch(13_000, 26_000), Stretch(26_000, 30_000)]
     assert pieces([Stretch(0, 1000), Stretch(2000, 3000)]) == [Stretch(0, 1000), Stretch(2000, 3000)]
+
+
+def test_sound_is_cut_at_its_own_begin() -> None:
+    """0.5 s of silence inside belong to it, more do not; so the same sound is the same wherever it lies."""
+    sound = np.zeros(4 * RATE_HZ, np.int16)
+    sound[1001:1500] = sound[13_000:20_000] = sound[50_000:60_001] = 7
+    assert islands(sound, RATE_HZ) == [(1001, 20_000), (50_000, 60_001)]
+    assert islands(np.zeros(100, np.int16), RATE_HZ) == []
 
 
 @pytest.fixture(scope="module")
@@ -77,5 +85,8 @@ def test_what_was_recognised_is_kept(
 ) -> None:
     pcm, _ = spoken
     first = Recogniser(tmp_path, lambda: voice).words(pcm, RATE_HZ)
-    deaf = Voice(voice.name, None, voice.prompt, voice.begin_ids, voice.digits)
-    assert Recogniser(tmp_path, lambda: deaf).words(pcm, RATE_HZ) == first
+    deaf = Recogniser(tmp_path, lambda: Voice(voice.name, None, voice.prompt, voice.begin_ids, voice.digits))
+    assert deaf.words(pcm, RATE_HZ) == first
+    later = deaf.words(np.concatenate([np.zeros(333, np.int16), pcm]), RATE_HZ)  # the same words elsewhere
+    assert [w.text for w in later] == [w.text for w in first]
+    assert later[0].start_ms == pytest.approx(first[0].start_ms + 333 * 1000 / RATE_HZ, abs=0.2)
