@@ -19,7 +19,7 @@ PRODUCT = ("nano", "echo")
 AGENTS = ("harness", "always_silent", "always_talking", "vad_500", "vad_1500", "oracle")
 MODELS = ("nano", *AGENTS)
 SESSIONS = {"nano": 12, "harness": 3}
-MANY_SESSIONS = 24
+MANY_SESSIONS = 40
 _JOBS = "32"
 
 

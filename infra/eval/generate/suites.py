@@ -120,20 +120,29 @@ def _long_question(scene: Scene, number: int) -> Question:
 
 
 def selectivity(takes: Takes) -> Iterator[Scenario]:
-    """Row 4 (and 6): a sound that asks for nothing while the model speaks, and another one while it is silent."""
+    """Row 4 (and 6): sounds that ask for nothing while the model speaks (a backchannel twice), and one while it is
+    silent."""
     for number in range(48):
         kind = ("backchannel", "tic", "aside", "backchannel", "tic", "background")[number % 6]
         scene = Scene("selectivity", number, (4, 6), takes)
         scene.template = kind
         request, talking_ms = _make_it_talk(scene, number + number // 12)
         scene.want(Want.REPLY, end_of(request), end_of(request) + talking_ms, clip=request)
-        event = _event(scene, kind, number, end_of(request) + talking_ms)
-        scene.want(Want.GO_ON, start_of(event), start_of(event) + LISTENED_FOR_MS, clip=event)
-        scene.want(Want.RESUME, start_of(event), end_of(event) + 3000, clip=event)
+        early_ms = 900 if kind == "backchannel" and not scene.results else 0
+        event = _event(scene, kind, number, end_of(request) + talking_ms - early_ms)
+        _talk_on(scene, event)
+        if kind == "backchannel":
+            event = scene.say(Role.BACKCHANNEL, event.text, end_of(event) + 1000 + number * 37 % 300)
+            _talk_on(scene, event)
         quiet_ms = end_of(event) + (6500 if scene.results else 5200)
         second = _event(scene, "tic" if number % 2 else "aside", number + 5, quiet_ms)
         scene.want(Want.SILENCE, start_of(second), end_of(second) + SELECTIVE_MS, clip=second)
         yield scene.done(end_of(second) + SELECTIVE_MS + 400)
+
+
+def _talk_on(scene: Scene, event: Clip) -> None:
+    scene.want(Want.GO_ON, start_of(event), start_of(event) + LISTENED_FOR_MS, clip=event)
+    scene.want(Want.RESUME, start_of(event), end_of(event) + 3000, clip=event)
 
 
 def _event(scene: Scene, kind: str, number: int, at_ms: float) -> Clip:
