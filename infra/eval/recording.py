@@ -10,8 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.ticks import FRAME_MS
-
 RECORDING_VERSION = 1
 
 
@@ -86,14 +84,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any(tick.has_audio for tick in self.ticks)
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One stretch of the model's speech, in ms from the begin of tick 0; ``text`` is what it wrote meanwhile."""
-
-    start_ms: float
-    end_ms: float
-    text: str = ""
-
-
 AUDIBLE_DBFS = -50.0
 MERGE_GAP_MS = 500.0
 
@@ -106,24 +96,6 @@ def speaking_ticks(recording: Recording) -> list[bool]:
     for tick in recording.ticks:
         flags[tick.tick] = tick.level_dbfs > AUDIBLE_DBFS if voiced else bool(tick.text.strip())
     return flags
-
-
-def segments(recording: Recording, merge_gap_ms: float = MERGE_GAP_MS) -> list[Segment]:
-    """The model's speech as segments. What tick k carries is due at its end, 200(k+1), and lasts 200 ms as played."""
-    text = {tick.tick: tick.text for tick in recording.ticks}
-    played = {tick.tick: tick.played_ms for tick in recording.ticks if tick.played_ms >= 0}
-    found: list[Segment] = []
-    for tick, speaking in enumerate(speaking_ticks(recording)):
-        if not speaking:
-            continue
-        start = played.get(tick, float((tick + 1) * FRAME_MS))
-        end = start + FRAME_MS
-        if found and start - found[-1].end_ms <= merge_gap_ms:
-            last = found.pop()
-            found.append(Segment(start_ms=last.start_ms, end_ms=end, text=last.text + text.get(tick, "")))
-        else:
-            found.append(Segment(start_ms=start, end_ms=end, text=text.get(tick, "")))
-    return found
 
 
 def save(recording: Recording, folder: Path) -> None:

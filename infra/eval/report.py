@@ -213,6 +213,20 @@ def _spread(failed: dict[str, list[Observation]]) -> list[str]:
     return list(dict.fromkeys(name for turn in zip_longest(*queues) for name in turn if name is not None))
 
 
+def draw(names: Sequence[str], models: Sequence[str], suites: Sequence[str], arguments: argparse.Namespace) -> int:
+    """The timelines of some scenarios, for each model that played them. Returns 1 when there is none."""
+    loaded = [load_suite(arguments.scenarios / f"{name}.json") for name in suites]
+    wanted = [Suite(name=s.name, scenarios=[each for each in s.scenarios if each.id in names]) for s in loaded]
+    recogniser = Recogniser(arguments.recordings / "recognised")
+    drawn = 0
+    for model in models:
+        for one in collect(arguments.recordings, model, wanted, recogniser).played:
+            path = arguments.reports / NAME / "timelines" / model / f"{one.take.scenario.id}.png"
+            print(timeline.draw(one, scorers.score(one.take), path))
+            drawn += 1
+    return 0 if drawn else 1
+
+
 def recorded(root: Path) -> list[str]:
     """The known models that have recordings there."""
     return [model for model in ORDER if (root / model).is_dir()]
@@ -229,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.eval.report", description=__doc__)
     parser.add_argument("suite", nargs="?", default="all", help="all, or some, separated by commas")
     parser.add_argument("--models", default="", help="separated by commas (default: all that have recordings)")
+    parser.add_argument("--draw", default="", help="no report, but the timelines of these scenarios, by comma")
     parser.add_argument("--recordings", type=Path, default=RECORDINGS)
     parser.add_argument("--reports", type=Path, default=REPORTS)
     parser.add_argument("--scenarios", type=Path, default=SCENARIOS)
@@ -237,6 +252,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     suites = known if arguments.suite == "all" else arguments.suite.split(",")
     models = [model for model in arguments.models.split(",") if model] or recorded(arguments.recordings)
     try:
+        if arguments.draw:
+            return draw(arguments.draw.split(","), models, suites, arguments)
         path = write(
             arguments.recordings, models, suites, reports=arguments.reports, scenarios=arguments.scenarios
         )

@@ -31,7 +31,10 @@ def scenarios() -> list[Scenario]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A suite of twelve scenarios; few pictures, for drawing takes most of the time."""
+    monkeypatch.setattr(report, "FAILURES_SHOWN", 1)
+    monkeypatch.setattr(report, "SUCCESSES_SHOWN", 1)
     (tmp_path / "scenarios").mkdir()
     suite = Suite(name="golden", scenarios=scenarios())
     (tmp_path / "scenarios" / "golden.json").write_bytes(msgspec.json.encode(suite))
@@ -131,3 +134,11 @@ def test_a_control_that_wins_is_called_a_defect_of_the_metric(folder: Path, caps
 def test_a_suite_that_is_not_there_is_a_clear_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main(["nothing", "--scenarios", str(folder / "scenarios")]) == 1
     assert "nothing.json" in capsys.readouterr().err
+
+
+def test_any_timeline_can_be_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(folder, "oracle", scenarios()[3], rig.recording(rig.said(ANSWER), 40))
+    where = ["--scenarios", str(folder / "scenarios"), "--recordings", str(folder / "eval"), "--reports", str(folder)]
+    assert report.main(["golden", "--draw", "turn-003", *where]) == 0
+    assert Path(capsys.readouterr().out.strip()).stat().st_size > 10_000
+    assert report.main(["golden", "--draw", "turn-004", *where]) == 1
