@@ -52,6 +52,10 @@ run: venv ## Kafka, Redis and all services on this machine, without Docker (PORT
 demo: venv ## Play a recorded conversation through everything, in real time (WAV=file for one of yours)
 	@exec $(BIN)/python -m infra.demo $(if $(WAV),--wav '$(WAV)') $(ARGS)
 
+.PHONY: replay
+replay: venv ## Run a session of the log, or a file, again and compare (SESSION=id OTHER=folder: another model beside it)
+	@exec $(BIN)/python -m infra.replay $(if $(SESSION),'$(SESSION)' $(if $(OTHER),--model '$(OTHER)'),list) $(ARGS)
+
 .PHONY: bench
 bench: venv ## Measure the running time of a frame (SUITE=overhead)
 	@exec $(BIN)/python -m infra.bench $(or $(SUITE),overhead) $(ARGS)

@@ -1,16 +1,18 @@
 """What the shared context holds: the families of keys, their values, who writes them and how long they live.
 
-Redis is a notebook here, never the truth: lost or emptied, everything in it comes back from the log. So every
-family has a time to live, one writing service, and a reader that copes with nothing being there:
+Redis is a notebook here, never the truth: every value is a fold over records of the log. When it is lost or emptied,
+the writing services notice by their leases and write what they know of their live sessions again, and ``python -m
+infra.context rebuild`` writes all of it from the log. Every family has a time to live, one writing service, and readers
+that cope with nothing being there:
 
 | key | value | writer | lives |
 |---|---|---|---|
-| ``ctx:{session}:config`` | ``SessionConfig`` | capture | 24 h |
+| ``ctx:{session}:config`` | ``SessionConfig`` | capture, write-behind | 24 h |
 | ``ctx:{session}:transcript`` | ``Transcript``: the last entries | interaction, write-behind | 24 h |
-| ``ctx:{session}:cursor`` | ``Cursor``: the newest tick that has a turn | interaction, write-behind | 24 h |
+| ``ctx:{session}:cursor`` | ``Cursor``: how far it is; at most a second old | interaction, write-behind | 24 h |
 | ``ctx:{session}:tasks`` | ``Tasks``: what the background is working on | background, write-behind | 24 h |
 | ``ctx:{session}:facts`` | ``Facts``: what was found out | background, write-behind | 24 h |
-| ``ctx:{session}:summary`` | ``Summary`` of what the model's window no longer holds | background, write-behind | 24 h |
+| ``ctx:{session}:summary`` | ``Summary``: what was said before what a prompt holds | background, write-behind | 24 h |
 | ``worker:{service}:lease:<instance>`` | owner of the instance's name | that worker | its lease |
 | ``worker:{service}:info:<instance>`` | ``Worker``: load, announced encoder version, … | that worker | its lease |
 | ``worker:{service}:names`` | names to look under ``info`` for | the service's workers | 24 h |
@@ -38,7 +40,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest tick of a session that has a turn, and who made it."""
+    """A tick of a session that has a turn, no more than five before the newest, and who made it."""
 
     tick: int
     timestamp_ms: int

@@ -153,7 +153,7 @@ def main() -> int:
     try:
         return asyncio.run(_with_log(options))
     except (*expected, LogError, OSError) as error:
-        print(f"replay: {error}", file=sys.stderr)
+        print(f"replay: {str(error) or 'no answer in time'}", file=sys.stderr)
         return IMPOSSIBLE
     except KeyboardInterrupt:
         return 130
