@@ -7,10 +7,12 @@ model card and of the README's speech rows comes from there.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 import time
-from dataclasses import dataclass
+import zlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,32 +62,48 @@ def by_teacher(text: str, voice: str) -> Floats:
     return np.clip(scaled, -1.0, 1.0)
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums over sentences of one voice by one speaker."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One spoken sentence: what was heard, DNSMOS (None without ``speechmos``), level of its speech in dBFS."""
 
-    words: int = 0
-    errors: int = 0
-    opinions: list[float] | None = None
-    levels: list[float] | None = None
+    text: str
+    heard: list[str]
+    opinion: float | None
+    level_dbfs: float
 
-    def add(self, text: str, audio: Floats, *, judge: bool) -> list[str]:
-        got, wanted = heard(audio), plain_words(text)
-        self.words, self.errors = self.words + len(wanted), self.errors + word_errors(wanted, got)
-        self.levels = [*(self.levels or []), 20 * float(np.log10(max(level(audio), 1e-5)))]
-        if judge:
-            self.opinions = [*(self.opinions or []), opinion(audio)]
-        return got
+    @classmethod
+    def of(cls, text: str, audio: Floats) -> Judged:
+        judge = importlib.util.find_spec("speechmos") is not None
+        loud = 20 * float(np.log10(max(level(audio), 1e-5)))
+        return cls(text, heard(audio), opinion(audio) if judge else None, loud)
 
-    def row(self) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "wer": round(self.errors / max(1, self.words), 4),
-            "words": self.words,
-            "level_dbfs": round(float(np.mean(self.levels or [0.0])), 2),
-        }
-        if self.opinions:
-            row["dnsmos"] = round(float(np.mean(self.opinions)), 3)
-        return row
+    @property
+    def right(self) -> bool:
+        return not word_errors(plain_words(self.text), self.heard)
+
+
+def row(judged: list[Judged]) -> dict[str, Any]:
+    """Figures of some sentences."""
+    wanted = [plain_words(one.text) for one in judged]
+    errors = sum(word_errors(words, one.heard) for words, one in zip(wanted, judged, strict=True))
+    count = sum(map(len, wanted))
+    opinions = [one.opinion for one in judged if one.opinion is not None]
+    return {
+        "wer": round(errors / max(1, count), 4),
+        "words": count,
+        "level_dbfs": round(float(np.mean([one.level_dbfs for one in judged])), 2),
+    } | ({"dnsmos": round(float(np.mean(opinions)), 3)} if opinions else {})
+
+
+def of_teacher(text: str, voice: str, folder: Path = texts.CACHE / "judged") -> Judged:
+    """The teacher's sentence, judged once and kept: it does not change with our weights."""
+    path = folder / f"{voice}-{zlib.crc32(text.encode()):08x}.json"
+    if path.exists():
+        return Judged(**json.loads(path.read_text()))
+    judged = Judged.of(text, by_teacher(text, voice))
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(judged)))
+    return judged
 
 
 def sentences(count: int) -> list[str]:
@@ -98,27 +116,20 @@ def sentences(count: int) -> list[str]:
     return chosen + [filled[i] for i in rng.permutation(len(filled))[: count // 5]]
 
 
-def open_sentences(speaker: Speaker, count: int, *, judge: bool) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
-    """Rows by voice of ours and of the teacher's, and what was misheard."""
-    ours, theirs, missed = {v: Tally() for v in speaker.voices}, {v: Tally() for v in speaker.voices}, []
-    for place, text in enumerate(sentences(count)):
-        voice = speaker.voices[place % len(speaker.voices)]
-        got = ours[voice].add(text, say(speaker, text, voice), judge=judge)
-        theirs[voice].add(text, by_teacher(text, voice), judge=judge)
-        if got != plain_words(text):
-            missed.append({"voice": voice, "text": text, "heard": " ".join(got)})
-    return {v: t.row() for v, t in ours.items()}, {v: t.row() for v, t in theirs.items()}, missed
+def shared_out(voices: tuple[str, ...], lines: list[str]) -> list[tuple[str, str]]:
+    """``(text, voice)``: voices take turns."""
+    return [(text, voices[place % len(voices)]) for place, text in enumerate(lines)]
 
 
-def skills(speaker: Speaker) -> tuple[dict[str, Any], list[Any]]:
-    """Each of nano's own phrases by every voice in turn."""
-    tally, missed = Tally(), []
-    for place, reply in enumerate(dict.fromkeys(" ".join(p.reply) for p in TRAINING)):
-        voice = speaker.voices[place % len(speaker.voices)]
-        got = tally.add(reply, say(speaker, reply, voice), judge=False)
-        if "".join(got) != "".join(plain_words(reply)):
-            missed.append({"voice": voice, "text": reply, "heard": " ".join(got)})
-    return tally.row(), missed
+def misheard(spoken: list[tuple[str, Judged]]) -> list[dict[str, str]]:
+    return [
+        {"voice": voice, "text": one.text, "heard": " ".join(one.heard)} for voice, one in spoken if not one.right
+    ]
+
+
+def by_voice(spoken: list[tuple[str, Judged]]) -> dict[str, Any]:
+    """A row for each voice."""
+    return {voice: row([one for v, one in spoken if v == voice]) for voice in dict.fromkeys(v for v, _ in spoken)}
 
 
 def interruptions(speaker: Speaker, count: int, seed: int = 5) -> dict[str, Any]:
@@ -177,39 +188,37 @@ def cost(speaker: Speaker, ticks: int = 60) -> float:
     return round(float(np.median(spent[5:])) * 1000 / FRAME_MS, 4)
 
 
-def mean(rows: dict[str, Any], name: str) -> float | None:
-    values = [(row[name], row["words"]) for row in rows.values() if name in row]
-    return round(sum(v * n for v, n in values) / sum(n for _, n in values), 4) if values else None
-
-
 def evaluate(folder: Path, count: int) -> dict[str, Any]:
     """All figures of the voice in ``folder``."""
-    import importlib.util
-
-    judge = importlib.util.find_spec("speechmos") is not None
     speaker = Speaker.load(folder)
-    ours, theirs, missed = open_sentences(speaker, count, judge=judge)
-    own, own_missed = skills(speaker)
+    jobs = shared_out(speaker.voices, sentences(count))
+    replies = shared_out(speaker.voices, list(dict.fromkeys(" ".join(p.reply) for p in TRAINING)))
+    ours = [(voice, Judged.of(text, say(speaker, text, voice))) for text, voice in jobs]
+    theirs = [(voice, of_teacher(text, voice)) for text, voice in jobs]
+    own = [(voice, Judged.of(text, say(speaker, text, voice))) for text, voice in replies]
+    all_ours, all_theirs, all_own = (row([one for _, one in spoken]) for spoken in (ours, theirs, own))
+    voices = by_voice(ours)
     long = say(speaker, " ".join(sentences(8)), speaker.voices[0])
     return {
         "model": speaker.name,
         "sentences": count,
         "recogniser": recogniser().name,
-        "speech_wer": mean(ours, "wer"),
-        "speech_wer_teacher": mean(theirs, "wer"),
-        "speech_skill_wer": own["wer"],
-        "speech_dnsmos": mean(ours, "dnsmos"),
-        "speech_dnsmos_teacher": mean(theirs, "dnsmos"),
+        "speech_wer": all_ours["wer"],
+        "speech_wer_teacher": all_theirs["wer"],
+        "speech_skill_wer": all_own["wer"],
+        "speech_dnsmos": all_ours.get("dnsmos"),
+        "speech_dnsmos_teacher": all_theirs.get("dnsmos"),
         "speech_rtf": cost(speaker),
-        "level_spread_db": round(pairwise_distance([row["level_dbfs"] for row in ours.values()]), 2),
+        "level_spread_db": round(pairwise_distance([one["level_dbfs"] for one in voices.values()]), 2),
         "border_step_ratio": round(border_steps(long, OUTPUT_SAMPLES), 3),
         "interruptions": interruptions(speaker, max(4, count // 2)),
         "prosody": prosody(speaker),
-        "voices": ours,
-        "teacher": theirs,
-        "skills": own,
-        "misheard": missed,
-        "skills_misheard": own_missed,
+        "voices": voices,
+        "teacher": by_voice(theirs),
+        "skills": all_own,
+        "misheard": misheard(ours),
+        "misheard_of_teacher": misheard(theirs),
+        "skills_misheard": misheard(own),
     }
 
 

@@ -139,11 +139,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--frames", type=int, default=2000, help="of a batch")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.manual_seed(2)
     out = args.folder / "head.safetensors"
-    learn(SpeechHead(config()), args.folder / "shards", Plan(args.steps, 1.2e-3), args.frames, out)
+    plan = Plan(args.steps, 1.2e-3, seconds=60 * args.minutes)
+    learn(SpeechHead(config()), args.folder / "shards", plan, args.frames, out)
     return 0
 
 

@@ -17,20 +17,27 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``steps`` in all; ``rate`` after ``warm`` steps, falling to a hundredth."""
+    """``steps`` in all; ``rate`` after ``warm`` steps, falling to a hundredth. With ``seconds`` the run ends then at
+    the latest, and the rate falls in time for it: a slow machine makes fewer steps, not a broken curve."""
 
     steps: int
     rate: float
     warm: int = 200
+    seconds: float = math.inf
     save_every: int = 100
     log_every: int = 50
 
 
-def rate_at(plan: Plan, step: int) -> float:
+def done_at(plan: Plan, step: int, elapsed: float) -> float:
+    """Share of the run that is behind, by steps or by time, whichever is more."""
+    return max((step - plan.warm) / max(1, plan.steps - plan.warm), elapsed / plan.seconds)
+
+
+def rate_at(plan: Plan, step: int, elapsed: float) -> float:
     if step < plan.warm:
         return plan.rate * (step + 1) / plan.warm
-    done = (step - plan.warm) / max(1, plan.steps - plan.warm)
-    return plan.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0))))
+    done = min(done_at(plan, step, elapsed), 1.0)
+    return plan.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 def _tensors(net: nn.Module, optimiser: torch.optim.AdamW, step: int) -> dict[str, Tensor]:
@@ -59,6 +66,14 @@ def _resume(path: Path, net: nn.Module, optimiser: torch.optim.AdamW) -> int:
     return step
 
 
+def _save(path: Path, net: nn.Module, optimiser: torch.optim.AdamW, step: int) -> None:
+    """Written aside and renamed: never half there."""
+    aside = path.with_suffix(".new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(_tensors(net, optimiser, step), aside)
+    aside.replace(path)
+
+
 def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoint: Path) -> None:
     """Minimise the sum of what ``losses(step)`` gives. Goes on where ``checkpoint`` stands; writes it at the end."""
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -67,9 +82,9 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
     net.train()
     sums: dict[str, float] = {}
     started, begun = time.monotonic(), step
-    while step < plan.steps:
+    while step < plan.steps and (elapsed := time.monotonic() - started) < plan.seconds:
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(plan, step)
+            group["lr"] = rate_at(plan, step, elapsed)
         parts = losses(step)
         total = torch.stack(list(parts.values())).sum()
         optimiser.zero_grad(set_to_none=True)
@@ -84,8 +99,7 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
             said = " ".join(f"{name} {value:.3f}" for name, value in sums.items())
             print(f"step {step}/{plan.steps} {said} {pace:.2f} s a step", flush=True)
             sums = {}
-        if step % plan.save_every == 0 or step == plan.steps:
-            aside = checkpoint.with_suffix(".new")
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            save_file(_tensors(net, optimiser, step), aside)
-            aside.replace(checkpoint)
+        if step % plan.save_every == 0:
+            _save(checkpoint, net, optimiser, step)
+    if step > begun:
+        _save(checkpoint, net, optimiser, step)
