@@ -214,11 +214,12 @@ class SpokenWord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class TurnSpeech(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was heard in a tick: the ``words`` that sounded; about how much of what is written so far was left to say
-    after it; and whether speech was ``cut`` in it, with a fade."""
+    after it; and whether speech was ``cut`` in it, with a fade. ``by`` names what spoke, where there is sound."""
 
     words: list[SpokenWord] = []
     left_ms: Count = 0
     cut: bool = False
+    by: str = ""
 
 
 class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):

@@ -57,7 +57,14 @@ def voice_of(recorded: Recorded, model: InteractionModel) -> SpeechOut | None:
     """
     if model.name.startswith("echo-") or all(turn.speech is None for turn in recorded.turns.values()):
         return None
+    names = sorted({turn.speech.by for turn in recorded.turns.values() if turn.speech and turn.speech.by})
     try:
-        return load_voice(InteractionSettings(speech="on"))
+        voice = load_voice(InteractionSettings(speech="on"))
     except (FileNotFoundError, ValueError) as error:
-        raise WrongModel(f"session {recorded.session_id} was spoken: {error}") from None
+        raise WrongModel(f"session {recorded.session_id} was spoken by {' and '.join(names)}: {error}") from None
+    if voice is not None and names and voice.name not in names:
+        raise WrongModel(
+            f"session {recorded.session_id} was spoken by {' and '.join(names)}, but the voice here is {voice.name}: "
+            "name the folder of that version with SPEECH_DIR"
+        )
+    return voice

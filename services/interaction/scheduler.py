@@ -183,7 +183,7 @@ class Scheduler:
             outputs = voice.step(said)
         metrics.SPEECH_WORDS_REFUSED.inc(sum(output.refused for output in outputs))
         return [
-            (work, work.session.voiced(turn, item, output))
+            (work, work.session.voiced(turn, item, output, by=voice.name))
             for (work, turn), item, output in zip(decided, said, outputs, strict=True)
         ]
 

@@ -256,16 +256,19 @@ class Session:
         """What a turn made just now asks of the voice; it is cut when the model yields."""
         return SayInput(self.session_id, turn.text, cut=turn.floor is r.Floor.YIELD and self.left_ms > 0)
 
-    def voiced(self, turn: r.InteractionTurn, said: SayInput, output: SayOutput) -> r.InteractionTurn:
-        """The turn with its sound. While it sounds the floor is taken, whatever a model that writes faster than it
-        speaks believes; words of a result that nobody heard are pending again."""
+    def voiced(self, turn: r.InteractionTurn, said: SayInput, output: SayOutput, *, by: str) -> r.InteractionTurn:
+        """The turn with its sound, ``by`` a voice. While it sounds the floor is taken, whatever a model that writes
+        faster than it speaks believes; words of a result that nobody heard are pending again."""
         floor = r.Floor.TAKE if output.left_ms and turn.floor is r.Floor.HOLD else turn.floor
+        speech = r.TurnSpeech(
+            words=output.words, left_ms=output.left_ms, cut=said.cut, by="" if output.audio is None else by
+        )
         return msgspec.structs.replace(
             turn,
             floor=floor,
             tasks=self._rewound(turn.tasks, output.words) if said.cut else turn.tasks,
             audio=output.audio,
-            speech=r.TurnSpeech(words=output.words, left_ms=output.left_ms, cut=said.cut),
+            speech=speech,
         )
 
     def _rewound(self, tasks: list[r.TaskState], words: list[r.SpokenWord]) -> list[r.TaskState]:

@@ -76,6 +76,7 @@ EXAMPLES: dict[str, r.Record] = {
             words=[r.SpokenWord("let", -120, 80), r.SpokenWord("me", 80), r.SpokenWord("check", 180, 200, True)],
             left_ms=840,
             cut=True,
+            by="speech-0.1",
         ),
     ),
     "TurnsClaimed": r.TurnsClaimed(partition=3, epoch=1_700_000_000_123, worker="1", claimed_at_ms=1_700_000_000_123),

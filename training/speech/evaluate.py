@@ -36,23 +36,9 @@ from training.speech.listen import (
     recogniser,
     word_errors,
 )
+from training.speech.saying import say
 
 Floats = npt.NDArray[np.float32]
-
-
-def say(speaker: Speaker, text: str, voice: str, every: int = 1) -> Floats:
-    """A text as nano writes it: a word every so many ticks while the voice is not busy, from silence to silence."""
-    session, words = "evaluation", text.split()
-    out: list[npt.NDArray[np.int16]] = []
-    speaker.open(session, voice)
-    left, tick = 0, 0
-    while words or left or not out:
-        word = f" {words.pop(0)}" if words and left < 600 and tick % every == 0 else ""
-        output = speaker.step([SayInput(session, word)])[0]
-        left, tick = output.left_ms, tick + 1
-        out.append(np.frombuffer(output.audio or bytes(2 * OUTPUT_SAMPLES), dtype="<i2"))
-    speaker.close(session)
-    return np.concatenate(out).astype(np.float32) / 32767.0
 
 
 def by_teacher(text: str, voice: str) -> Floats:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from services.interaction.speech.config import SpeechConfig
-from services.interaction.speech.speaker import CONFIG, LEXICON, WEIGHTS, weights_version
+from services.interaction.speech.speaker import CONFIG, LEXICON, WEIGHTS, Speaker, weights_version
 from training.speech import lexicon
-from training.speech.texts import CACHE
+from training.speech.data import LEVEL, level
+from training.speech.saying import say
+from training.speech.texts import CACHE, assistant_texts, held_out
 from training.speech.vocoder import config
 
 MODEL = Path("models/speech")
@@ -43,13 +47,28 @@ def export(checkpoints: Path, folder: Path, sizes: SpeechConfig | None = None) -
     return named
 
 
+def levelled(folder: Path, lines: Sequence[str]) -> SpeechConfig:
+    """Measure each voice's level on some sentences and write the gains that make all of them ``LEVEL``."""
+    named = dataclasses.replace(SpeechConfig.load(folder / CONFIG), gains=())
+    named.save(folder / CONFIG)
+    speaker = Speaker.load(folder)
+    gains = []
+    for voice in speaker.voices:
+        loud = level(np.concatenate([say(speaker, line, voice) for line in lines]))
+        gains.append(round(LEVEL / max(loud, 1e-3), 3))
+    named = dataclasses.replace(named, gains=tuple(gains))  # at this release; other gains are another release
+    named.save(folder / CONFIG)
+    return named
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=CACHE)
     parser.add_argument("--folder", type=Path, default=MODEL)
     args = parser.parse_args(argv)
-    named = export(args.checkpoints, args.folder)
-    print(f"{args.folder}: {named.name}-{named.release}+{named.version}", flush=True)
+    export(args.checkpoints, args.folder)
+    named = levelled(args.folder, [line for line in assistant_texts(40) if not held_out(line)][:12])
+    print(f"{args.folder}: {named.name}-{named.release}+{named.version}, gains {named.gains}", flush=True)
     return 0
 
 

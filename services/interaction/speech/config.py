@@ -36,10 +36,12 @@ class StackSize:
 
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
-    """``voices`` by name, the first is ``default``; ``accents`` in the same order. ``version`` names the weights."""
+    """``voices`` by name, the first is ``default``; in their order ``accents``, and ``gains`` that bring each to the
+    same level. ``version`` names the weights."""
 
     voices: tuple[str, ...]
     accents: tuple[str, ...]
+    gains: tuple[float, ...] = ()
     symbols: str = SYMBOLS
     embedding: int = 64
     encoder: StackSize = StackSize(192, 576, 4, 5)

@@ -73,12 +73,13 @@ class Speaker:
         self, config: SpeechConfig, head: SpeechHead, vocoder: Vocoder, phonemisers: dict[str, Phonemiser]
     ) -> None:
         self.config = config
-        self.name = f"{config.name}-{config.release}+{config.version}"
+        self.name = f"{config.name}-{config.release}+{config.version or 'untrained'}"
         self.voices = config.voices
         self._head, self._vocoder = head.eval(), vocoder.eval()
         self._phonemisers = phonemisers
         self._seats: dict[str, _Seat] = {}
         fade = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
+        self._gains = [np.float32(gain) for gain in config.gains or (1.0,) * len(config.voices)]
         self._fade = np.concatenate([fade, np.zeros(OUTPUT_SAMPLES - len(fade))]).astype(np.float32)
 
     @classmethod
@@ -154,6 +155,7 @@ class Speaker:
         pcm = None
         if samples is not None:
             words = [SpokenWord(*word) for word in line.end_tick(cut=item.cut)]
+            samples = samples * self._gains[seat.voice]
             samples = samples * self._fade if item.cut else samples
             pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
         if item.cut:

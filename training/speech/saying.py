@@ -1,0 +1,28 @@
+"""A voice says a text as the service would let it: word by word, at the pace of its queue."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.ticks import OUTPUT_SAMPLES
+from services.interaction.protocol import SayInput
+from services.interaction.session import READY_BELOW_MS
+from services.interaction.speech.speaker import Speaker
+
+Floats = npt.NDArray[np.float32]
+
+
+def say(speaker: Speaker, text: str, voice: str, every: int = 1) -> Floats:
+    """A text as nano writes it: a word every so many ticks while the voice is not busy, from silence to silence."""
+    session, words = "evaluation", text.split()
+    out: list[npt.NDArray[np.int16]] = []
+    speaker.open(session, voice)
+    left, tick = 0, 0
+    while words or left or not out:
+        word = f" {words.pop(0)}" if words and left < READY_BELOW_MS and tick % every == 0 else ""
+        output = speaker.step([SayInput(session, word)])[0]
+        left, tick = output.left_ms, tick + 1
+        out.append(np.frombuffer(output.audio or bytes(2 * OUTPUT_SAMPLES), dtype="<i2"))
+    speaker.close(session)
+    return np.concatenate(out).astype(np.float32) / 32767.0
