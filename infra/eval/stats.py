@@ -18,7 +18,9 @@ RESAMPLES = 2000
 MANY = 5000
 LEVEL = 0.95
 
+_PARTS = 20  # of the draws, worked on one after the other: so much less memory
 _Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,19 @@ def _redrawn_quantiles(samples: Sequence[Sample], q: float, seed: str) -> _Float
     order = np.argsort(values)
     values, owner = values[order], owner[order]
     resamples = RESAMPLES if len(values) <= MANY else RESAMPLES // 10
-    spread = np.empty(resamples)
-    for number, drawn in enumerate(_draws(len(kept), seed)[:resamples]):
-        seen = np.cumsum(np.bincount(drawn, minlength=len(kept))[owner])
-        place = q * (seen[-1] - 1)
-        low, high = values[np.searchsorted(seen, [np.floor(place), np.ceil(place)], side="right")]
-        spread[number] = low + (high - low) * (place - np.floor(place))
-    return spread
+    drawn = _draws(len(kept), seed)[:resamples]
+    return np.concatenate([_quantiles(values, owner, part, q) for part in np.array_split(drawn, _PARTS)])
+
+
+def _quantiles(values: _Floats, owner: _Ints, drawn: _Ints, q: float) -> _Floats:
+    """A quantile for each row of ``drawn`` (indices of scenarios); ``values`` are sorted, ``owner`` their scenarios."""
+    sets, size = drawn.shape
+    counts = np.bincount((drawn + size * np.arange(sets)[:, None]).ravel(), minlength=sets * size).reshape(sets, size)
+    seen = np.cumsum(counts[:, owner], axis=1)
+    place = q * (seen[:, -1] - 1)
+    low, high = (values[(seen <= at[:, None]).sum(axis=1)] for at in (np.floor(place), np.ceil(place)))
+    quantiles: _Floats = low + (high - low) * (place - np.floor(place))
+    return quantiles
 
 
 def _hidden(n: int) -> Estimate | None:

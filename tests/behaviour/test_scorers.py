@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from infra.eval.metrics import METRICS, How
 from infra.eval.recording import Recording
@@ -43,7 +44,18 @@ def test_the_report_has_a_place_for_all_that_is_observed() -> None:
     known = {metric.observed for metric in METRICS if metric.how != How.WEAKEST}
     seen = {observation.metric for case in CASES for observation in score(rig.golden(case))}
     assert seen <= known
-    assert known - seen == {"turn_latency_pending_s", "R_Y_pending", "L_Y_pending_s", "underruns_per_min"}
+    assert known - seen == {"underruns_per_min"}  # below: it needs a voice
+
+
+def test_underruns_are_counted_by_the_minute_of_speech() -> None:
+    """Two holes in 3 s of sound: 40 a minute, as 2 of weight 0.05; a model without a voice has none to count."""
+    script = rig.scenario({"name": "voice", "duration_ms": 8000})
+    made = rig.recording(rig.said([(2, "a b c d e f g h i j k l m n o")]), 40)
+    ticks = [replace(t, has_audio=bool(t.text), level_dbfs=-20.0) for t in made.ticks]
+    voiced = replace(made, underruns=2, ticks=ticks)
+    (seen,) = by_metric(score(rig.take(script, voiced)))["underruns_per_min"]
+    assert (seen.value, seen.weight) == (2.0, pytest.approx(0.05))
+    assert not by_metric(score(rig.take(script, made)))["underruns_per_min"]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +119,6 @@ def test_an_offset_of_the_player_is_taken_out(case: dict[str, Any], offset_ms: f
 
 
 def _moved(recording: Recording, offset_ms: float) -> Recording:
-    from msgspec.structs import replace
-
     ticks = [replace(t, played_ms=max(t.arrived_ms, 200.0 * (t.tick + 1)) + offset_ms) for t in recording.ticks]
     results = [replace(r, arrived_ms=r.arrived_ms + offset_ms) for r in recording.results]
     return replace(recording, ticks=ticks, results=results, start_offset_ms=offset_ms)
