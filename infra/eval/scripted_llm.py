@@ -1,13 +1,12 @@
 """The background's language model in the evaluation: an OpenAI-compatible endpoint that answers from the scenarios.
 
-It finds the key word in the last question and answers, after the scripted delay, what the scenario says; so it is known
+It finds the key words in the last question and answers, after the scripted delay, what the scenario says; so it is known
 when a result can be ready, and no figure depends on what some language model happens to know.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from infra.eval.meaning import plain
 from infra.eval.scenario import Scenario
 
 MODEL = "scripted"
@@ -40,17 +40,21 @@ class Script:
 
     def __init__(self, scenarios: Iterable[Scenario]) -> None:
         """Raises ``Clash``."""
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[tuple[str, ...], Answer] = {}
         for scenario in scenarios:
             for key, text in scenario.results.items():
                 answer = Answer(text, scenario.delays_ms.get(key, UNKNOWN_AFTER_MS))
-                if self._answers.setdefault(key, answer) != answer:
+                if self._answers.setdefault(tuple(plain(key)), answer) != answer:
                     raise Clash(f"{scenario.id}: {key!r} has another answer or delay elsewhere")
 
     def answer(self, question: str) -> Answer:
-        """That of the first key word in the question."""
-        words = re.findall(r"[a-z]+", question.lower())
-        return next((self._answers[word] for word in words if word in self._answers), Answer(UNKNOWN, UNKNOWN_AFTER_MS))
+        """That of the first key in the question; a key is a word or a few words, numbers are numbers however written."""
+        words = plain(question)
+        for place in range(len(words)):
+            for key, answer in self._answers.items():
+                if tuple(words[place : place + len(key)]) == key:
+                    return answer
+        return Answer(UNKNOWN, UNKNOWN_AFTER_MS)
 
 
 def application(script: Script) -> FastAPI:

@@ -154,6 +154,9 @@ def test_the_first_key_word_of_the_question_decides() -> None:
     assert script.answer("Which OCEAN, not flute?").text == "The Pacific."
     assert script.answer("who composed the magic flute").delay_ms == 20
     assert script.answer("oceans of time").text == UNKNOWN
+    counts = Script([knows("to ten", "One two.", 10), knows("ten", "A number.", 10)])
+    assert counts.answer("Count to 10, please").text == "One two."
+    assert counts.answer("ten of them").text == "A number."
     with pytest.raises(Clash, match="'ocean'"):
         Script([knows("ocean", "The Pacific.", 10), knows("ocean", "The Atlantic.", 10)])
 

@@ -16,6 +16,7 @@ VOICES = (
 )  # fmt: skip
 TIMED_VOICES = ("kokoro:af_bella", "kokoro:am_michael", "kokoro:bf_emma", "kokoro:bm_george")
 BABBLE_DB = -20.0
+COUNTED_AFTER_MS = 600
 TURN_MS = 2000  # a reply may begin so late at most where nobody says otherwise
 
 Takes = Callable[[str, str], Take]
@@ -157,6 +158,12 @@ class Scene:
         """The background knows the answer, after a while."""
         self.results[question.key] = question.answer
         self.delays_ms[question.key] = question.delay_ms
+
+    def ask_to_count(self, text: str, number: str, counted: str) -> None:
+        """A model that has to ask how to count is told, as by any language model: ``to ten`` or ``until ten``."""
+        word = "until" if f"until {number}" in text else "to"
+        self.results[f"{word} {number}"] = counted.capitalize()
+        self.delays_ms[f"{word} {number}"] = COUNTED_AFTER_MS
 
     def done(self, duration_ms: float) -> Scenario:
         """Round the length up to whole ticks, put the room around it, sort by time."""

@@ -107,8 +107,10 @@ def _make_it_talk(scene: Scene, number: int) -> tuple[Clip, float]:
     else:
         voice, again = VOICES.index(scene.voice), number // len(VOICES) % 3  # three requests by each voice
         ten = TENS[(voice + again) % len(TENS)]
-        clip = scene.say(Role.TURN, COUNT_REQUESTS[(voice + 2 * again) % len(COUNT_REQUESTS)].format(ten), at_ms)
+        text = COUNT_REQUESTS[(voice + 2 * again) % len(COUNT_REQUESTS)].format(ten)
+        clip = scene.say(Role.TURN, text, at_ms)
         scene.spoken_reply = " ".join(COUNTED.split()[: 10 - TENS.index(ten)])
+        scene.ask_to_count(text, ten, scene.spoken_reply)
         until_ms = 2300.0
     scene.template = f"{scene.template} long answer" if number % 4 == 3 else f"{scene.template} counting"
     return clip, until_ms + scene.rng.uniform(-300, 500)
@@ -128,13 +130,14 @@ def selectivity(takes: Takes) -> Iterator[Scenario]:
         scene.template = kind
         request, talking_ms = _make_it_talk(scene, number + number // 12)
         scene.want(Want.REPLY, end_of(request), end_of(request) + talking_ms, clip=request)
-        early_ms = 900 if kind == "backchannel" and not scene.results else 0
+        counting = scene.template.endswith("counting")
+        early_ms = 900 if kind == "backchannel" and counting else 0
         event = _event(scene, kind, number, end_of(request) + talking_ms - early_ms)
         _talk_on(scene, event)
         if kind == "backchannel":
             event = scene.say(Role.BACKCHANNEL, event.text, end_of(event) + 1000 + number * 37 % 300)
             _talk_on(scene, event)
-        quiet_ms = end_of(event) + (6500 if scene.results else 5200)
+        quiet_ms = end_of(event) + (5200 if counting else 6500)
         second = _event(scene, "tic" if number % 2 else "aside", number + 5, quiet_ms)
         scene.want(Want.SILENCE, start_of(second), end_of(second) + SELECTIVE_MS, clip=second)
         yield scene.done(end_of(second) + SELECTIVE_MS + 400)
@@ -181,10 +184,10 @@ def _interrupt(scene: Scene, number: int, at_ms: float) -> None:
         meanings, within_ms = [question.slot], 5600
     else:
         count = COUNTS_INSTEAD[number // 2 % len(COUNTS_INSTEAD)]
-        clip = scene.say(
-            Role.INTERRUPTION, COUNT_INSTEAD[number // 2 % len(COUNT_INSTEAD)].format(NUMBER_WORDS[count]), at_ms
-        )
+        text = COUNT_INSTEAD[number // 2 % len(COUNT_INSTEAD)].format(NUMBER_WORDS[count])
+        clip = scene.say(Role.INTERRUPTION, text, at_ms)
         meanings, within_ms = [" ".join(COUNTED.split()[:count])], 4600
+        scene.ask_to_count(text, NUMBER_WORDS[count], meanings[0])
     scene.want(Want.YIELD, start_of(clip), start_of(clip) + YIELD_MS, clip=clip)
     scene.want(Want.RESPOND, start_of(clip), end_of(clip) + within_ms, clip=clip, meanings=meanings)
 
