@@ -1,7 +1,7 @@
 """The background's language model in the evaluation: an OpenAI-compatible endpoint that answers from the scenarios.
 
-It finds the key words in the last question and answers, after the scripted delay, what the scenario says; so it is known
-when a result can be ready, and no figure depends on what some language model happens to know.
+It finds the key words in the last question and answers, after the scripted delay, what the scenario says; so it is
+known when a result can be ready, and no figure depends on what some language model happens to know.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Script:
                     raise Clash(f"{scenario.id}: {key!r} has another answer or delay elsewhere")
 
     def answer(self, question: str) -> Answer:
-        """That of the first key in the question; a key is a word or a few words, numbers are numbers however written."""
+        """That of the first key in the question; a key is one word or more, numbers are equal however written."""
         words = plain(question)
         for place in range(len(words)):
             for key, answer in self._answers.items():
