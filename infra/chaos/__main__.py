@@ -17,16 +17,17 @@ from typing import Any
 
 import psutil
 
-from infra.bench.report import write
+from infra.bench.report import REPORTS, write
 from infra.chaos.faults import WITH_STANDBY, Fault, FullDisk, NotHere, catalogue
 from infra.chaos.report import render
 from infra.chaos.row import Setting, Unwell, broken, measure
-from infra.chaos.screen import Screen
+from infra.chaos.screen import Screen, StackLog
 from infra.local.stack import LocalStack, StackFailed, StackOptions
 
 FULL_DISK = "full-disk"
 DISK_MB = 2048
 COMMAND = "make chaos"
+LOG = REPORTS / "chaos.log"
 PROCESSES = (
     "2 capture, 1 encoder, 2 interaction, 1 background and 1 monitor process; with standby one spare of encoder and of "
     "interaction. `echo` is no model: it answers with the user's own audio, so that its rows show the plumbing."
@@ -105,7 +106,7 @@ async def carry_out(plan: Plan, nodes: int, screen: Screen) -> tuple[list[dict[s
             log_level="warning",
         )
         screen.stack(f"{setting.broker}, {plan.sessions} sessions, {plan.model}, standby {plan.standby}")
-        async with LocalStack(options) as stack:
+        async with LocalStack(options, screen.log) as stack:
             return await _rows(stack, [faults[name] for name in plan.faults], setting, screen)
 
 
@@ -175,7 +176,7 @@ def main() -> int:
         print(f"{FULL_DISK:<20} {FullDisk(Path()).what}")
         return 0
     try:
-        report = asyncio.run(run(arguments, Screen()))
+        report = asyncio.run(run(arguments, Screen(StackLog(LOG))))
     except StackFailed as error:
         print(f"chaos: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,11 +14,26 @@ from rich.text import Text
 from infra.chaos.row import Say
 
 
-class Screen:
-    """Prints to stdout."""
+class StackLog:
+    """What the stack's processes and their supervisor say, with the time, in a file."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", buffering=1)
+
+    def say(self, source: str, event: str, text: str = "", **facts: object) -> None:
+        self._file.write(f"{time.strftime('%H:%M:%S')} {source:<24} | {event}: {text}\n")
+
+    def log_line(self, source: str, line: str) -> None:
+        self._file.write(f"{time.strftime('%H:%M:%S')} {source:<24} | {line}\n")
+
+
+class Screen:
+    """Prints to stdout; ``log`` also gets what is measured when, between the lines of the stack."""
+
+    def __init__(self, log: StackLog, console: Console | None = None) -> None:
+        self.log = log
+        self._console = console or Console(width=160)
 
     def stack(self, what: str) -> None:
         """A new stack is started."""
@@ -27,19 +43,25 @@ class Screen:
     def row(self, fault: str, standby: bool) -> Iterator[Say]:
         """Show progress of one row within the block."""
         began = time.monotonic()
+        self.log.say("chaos", "row", f"{fault}, standby {standby}")
         label = f"{fault}{' with standby' if standby else ''}"
         if not self._console.is_terminal:
-            yield lambda _phase, _status: None
+            yield self._note
             return
         with self._console.status(label) as line:
 
             def say(phase: str, status: dict[str, Any]) -> None:
+                self._note(phase, status)
                 line.update(
                     f"{label:<34} {time.monotonic() - began:5.0f} s  {phase:<11} {status['turns']:6} turns, "
                     f"worst of 2 s {status['worst_ms']:.0f} ms, longest silence {status['silent_s']:.1f} s"
                 )
 
             yield say
+
+    def _note(self, phase: str, status: dict[str, Any]) -> None:
+        if not status["well"]:
+            self.log.say("chaos", phase, str(status))
 
     def skipped(self, fault: str, reason: str) -> None:
         """A row can't be measured."""
