@@ -28,21 +28,26 @@ FULL_DISK = "full-disk"
 DISK_MB = 2048
 COMMAND = "make chaos"
 LOG = REPORTS / "chaos.log"
+CORES_FOR_THREE = 4
+FEWER = 10  # sessions beside three brokers on a machine that has fewer cores than that
+WITH_NANO = ("control", "kill-interaction")
+WITH_CLUSTER = ("control", "kill-interaction")
 PROCESSES = (
-    "2 capture, 1 encoder, 2 interaction, 1 background and 1 monitor process; with standby one spare of encoder and of "
-    "interaction. `echo` is no model: it answers with the user's own audio, so that its rows show the plumbing."
+    "Every record is on all brokers, acks=all. 2 capture, 1 encoder, 2 interaction, 1 background and 1 monitor process; "
+    "with standby one spare of encoder and of interaction. `echo` is no model: it answers with the user's own audio, so "
+    "that its rows show the plumbing."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do on one stack: ``disk`` puts the third broker on a small disk of its own."""
+    """What to do on one stack."""
 
+    nodes: int
     standby: bool
     faults: tuple[str, ...]
     sessions: int
     model: str
-    disk: bool = False
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -50,9 +55,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--faults", type=_faults, default=(), metavar="A,B", help="only these (default: all)")
     parser.add_argument("--sessions", type=int, default=30, help="clients at the same time (30)")
+    parser.add_argument("--cluster-sessions", type=int, help="the same beside three brokers on a small machine")
     parser.add_argument("--nano-sessions", type=int, default=6, help="clients of the rows with the nano model; 0: none")
     parser.add_argument("--model", choices=("echo", "nano"), default="echo", help="what answers in the other rows")
-    parser.add_argument("--kafka-nodes", type=int, choices=(1, 3), default=3)
+    parser.add_argument(
+        "--kafka-nodes",
+        type=int,
+        choices=(1, 3),
+        default=3 if (psutil.cpu_count() or 1) >= CORES_FOR_THREE else 1,
+        help=f"brokers; faults of brokers get three in any case (default: 3 with {CORES_FOR_THREE} cores, else 1)",
+    )
     parser.add_argument("--standby", choices=("both", "yes", "no"), default="both", help="with warm spares, without")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     return parser.parse_args(arguments)
@@ -67,47 +79,54 @@ def _faults(text: str) -> tuple[str, ...]:
 
 
 def plans(arguments: argparse.Namespace) -> list[Plan]:
-    """One stack after the other: without standbys, with them, with the real model, with a small disk."""
-    everything = (*catalogue(), FULL_DISK)
-    chosen = arguments.faults or everything
-    plain = tuple(name for name in chosen if name != FULL_DISK)
+    """One stack after the other: without standbys, with them, with the real model, with three brokers."""
+    nodes, sessions, model = arguments.kafka_nodes, arguments.sessions, arguments.model
+    chosen = arguments.faults or (*catalogue(), FULL_DISK)
+    of_brokers = {"kill-broker", FULL_DISK}
+    plain = tuple(name for name in chosen if name not in of_brokers)
     again = tuple(name for name in plain if name in WITH_STANDBY)
+    nano = tuple(name for name in again if name in WITH_NANO) if arguments.nano_sessions and model != "nano" else ()
+    cluster = tuple(name for name in chosen if name in (of_brokers if nodes == 3 else {*of_brokers, *WITH_CLUSTER}))
     found = []
-    if arguments.standby != "yes" and plain:
-        found.append(Plan(False, plain, arguments.sessions, arguments.model))
-    if arguments.standby != "no" and again:
-        found.append(Plan(True, again, arguments.sessions, arguments.model))
-        if arguments.nano_sessions and arguments.model != "nano":
-            nano = tuple(name for name in again if name in ("control", "kill-interaction"))
-            found += [Plan(True, nano, arguments.nano_sessions, "nano")] if nano else []
-    if FULL_DISK in chosen and arguments.standby != "yes":
-        found.append(Plan(False, (FULL_DISK,), arguments.sessions, arguments.model, disk=True))
-    return found
+    if arguments.standby != "yes":
+        found.append(Plan(nodes, False, plain, sessions, model))
+        if of_brokers & set(cluster):
+            fewer = sessions if nodes == 3 else min(sessions, arguments.cluster_sessions or FEWER)
+            found.append(Plan(3, False, cluster, fewer, model))
+    if arguments.standby != "no":
+        found.append(Plan(nodes, True, again, sessions, model))
+        found.append(Plan(nodes, True, nano, arguments.nano_sessions, "nano"))
+    return [plan for plan in found if plan.faults]
 
 
-async def carry_out(plan: Plan, nodes: int, screen: Screen) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+async def carry_out(plan: Plan, screen: Screen) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """The rows of one stack, and what was left out."""
     with ExitStack() as cleanup:
-        data, disk = None, Path()
-        if plan.disk:
+        data = None
+        faults: dict[str, Fault] = dict(catalogue())
+        left_out = []
+        if FULL_DISK in plan.faults:
             try:
-                data, disk = _small_disk(cleanup, nodes)
+                data, disk = _small_disk(cleanup, plan.nodes)
+                faults[FULL_DISK] = FullDisk(disk)
             except NotHere as reason:
-                return [], [{"fault": FULL_DISK, "reason": str(reason)}]
-        faults: dict[str, Fault] = {**catalogue(), FULL_DISK: FullDisk(disk)}
-        setting = Setting(f"{nodes} node{'s' if nodes > 1 else ''}", plan.standby, plan.sessions, plan.model)
+                left_out.append({"fault": FULL_DISK, "reason": str(reason)})
+        broker = f"{plan.nodes} node{'s' if plan.nodes > 1 else ''}"
+        setting = Setting(broker, plan.standby, plan.sessions, plan.model)
         options = StackOptions(
             model="nano" if plan.model == "nano" else "echo",
             captures=2,
             interactions=2,
             standbys=int(plan.standby),
-            kafka_nodes=nodes,
+            kafka_nodes=plan.nodes,
             data_dir=data,
             log_level="warning",
         )
         screen.stack(f"{setting.broker}, {plan.sessions} sessions, {plan.model}, standby {plan.standby}")
         async with LocalStack(options, screen.log) as stack:
-            return await _rows(stack, [faults[name] for name in plan.faults], setting, screen)
+            chosen = [faults[name] for name in plan.faults if name in faults]
+            rows, skipped = await _rows(stack, chosen, setting, screen)
+            return rows, left_out + skipped
 
 
 async def _rows(
@@ -129,8 +148,6 @@ async def _rows(
 
 def _small_disk(cleanup: ExitStack, nodes: int) -> tuple[Path, Path]:
     """A data directory whose third broker has a disk of its own. Raises ``NotHere``."""
-    if nodes < 3:
-        raise NotHere("with one broker the log itself would be gone")
     data = Path(tempfile.mkdtemp(prefix="microturn-chaos-"))
     cleanup.callback(shutil.rmtree, data, ignore_errors=True)
     disk = data / f"kafka-{nodes}" / "node-3"
@@ -151,7 +168,7 @@ async def run(arguments: argparse.Namespace, screen: Screen) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     for plan in plans(arguments):
-        measured, left_out = await carry_out(plan, arguments.kafka_nodes, screen)
+        measured, left_out = await carry_out(plan, screen)
         rows += measured
         skipped += left_out
     said = " ".join(sys.argv[1:])
@@ -160,7 +177,7 @@ async def run(arguments: argparse.Namespace, screen: Screen) -> dict[str, Any]:
     return {
         "suite": "chaos",
         "command": COMMAND + (f" ARGS='{said}'" if said else ""),
-        "processes": f"Kafka replicates {arguments.kafka_nodes} times, acks=all. {PROCESSES}",
+        "processes": PROCESSES,
         "machine": {"cores": psutil.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
         "rows": rows,
         "skipped": skipped,

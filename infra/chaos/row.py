@@ -143,7 +143,7 @@ async def measure(stack: LocalStack, fault: Fault, setting: Setting, say: Say) -
 
 
 async def _with_clients(stack: LocalStack, fault: Fault, clients: Clients, say: Say) -> dict[str, Any]:
-    if not await clients.until_well(time.monotonic(), 2 * STEADY_S, WELL_WITHIN_S):
+    if not await clients.until_well(time.monotonic(), STEADY_S, WELL_WITHIN_S):
         raise Unwell(f"not all clients had their turns in time within {WELL_WITHIN_S:.0f} s: {clients.last}")
     clients.say = lambda s: say("fault", s)
     restarts = _restarts(stack)

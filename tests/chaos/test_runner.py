@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.chaos.__main__ import FULL_DISK, Plan, parse, plans
+from infra.chaos.__main__ import FULL_DISK, WITH_NANO, Plan, parse, plans
 from infra.chaos.faults import WITH_STANDBY, FullDisk, catalogue
 from infra.chaos.report import render
 from infra.chaos.row import broken
@@ -65,17 +65,24 @@ def test_a_good_row_is_not_broken_and_every_flaw_is_named() -> None:
 
 
 def test_everything_is_done_without_a_standby_and_what_it_changes_again_with_one() -> None:
-    first, second, nano, disk = plans(parse([]))
-    assert first == Plan(False, tuple(catalogue()), 30, "echo")
-    assert second == Plan(True, WITH_STANDBY, 30, "echo")
-    assert (nano.model, nano.standby, nano.sessions) == ("nano", True, 6)
-    assert disk == Plan(False, (FULL_DISK,), 30, "echo", disk=True)
+    first, brokers, second, nano = plans(parse(["--kafka-nodes", "3"]))
+    assert first == Plan(3, False, tuple(name for name in catalogue() if name != "kill-broker"), 30, "echo")
+    assert brokers == Plan(3, False, ("kill-broker", FULL_DISK), 30, "echo")
+    assert second == Plan(3, True, WITH_STANDBY, 30, "echo")
+    assert nano == Plan(3, True, WITH_NANO, 6, "nano")
+
+
+def test_on_a_small_machine_only_what_needs_three_brokers_gets_them_and_fewer_clients() -> None:
+    first, brokers, second, nano = plans(parse(["--kafka-nodes", "1", "--cluster-sessions", "8"]))
+    assert {first.nodes, second.nodes, nano.nodes} == {1}
+    assert brokers == Plan(3, False, ("control", "kill-interaction", "kill-broker", FULL_DISK), 8, "echo")
 
 
 def test_a_quick_look_is_one_stack() -> None:
     arguments = parse("--faults kill-interaction --sessions 10 --standby no --kafka-nodes 1".split())
-    assert plans(arguments) == [Plan(False, ("kill-interaction",), 10, "echo")]
-    assert plans(parse("--faults flush-redis --sessions 3".split())) == [Plan(False, ("flush-redis",), 3, "echo")]
+    assert plans(arguments) == [Plan(1, False, ("kill-interaction",), 10, "echo")]
+    (only,) = plans(parse("--faults flush-redis --sessions 3".split()))
+    assert (only.faults, only.sessions, only.standby) == (("flush-redis",), 3, False)
 
 
 def test_an_unknown_fault_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
