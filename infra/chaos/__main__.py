@@ -33,9 +33,9 @@ FEWER = 10  # sessions beside three brokers on a machine that has fewer cores th
 WITH_NANO = ("control", "kill-interaction")
 WITH_CLUSTER = ("control", "kill-interaction")
 PROCESSES = (
-    "Every record is on all brokers, acks=all. 2 capture, 1 encoder, 2 interaction, 1 background and 1 monitor process; "
-    "with standby one spare of encoder and of interaction. `echo` is no model: it answers with the user's own audio, so "
-    "that its rows show the plumbing."
+    "Every record is on all brokers, acks=all. 2 capture, 1 encoder, 2 interaction, 1 background and 1 monitor "
+    "process; with standby one spare of encoder and of interaction. `echo` is no model: it answers with the user's own "
+    "audio, so that its rows show the plumbing."
 )
 
 

@@ -55,11 +55,14 @@ def longest_gap_ms(heard: Heard, begin: float, end: float) -> float:
     return max(gaps, default=end - begin) * 1000
 
 
-def recovered_s(everybody: Iterable[Heard], begin: float, end: float) -> float | None:
-    """Time from ``begin`` until all clients have had their turns in time for ``STEADY_S``; None when not by ``end``."""
+def recovered_s(everybody: Iterable[Heard], begin: float, healed: float, end: float) -> float | None:
+    """Time from ``begin`` until all clients have had their turns in time for ``STEADY_S``; None when not by ``end``.
+
+    Whatever is wrong before ``healed`` counts, however late a fault takes effect.
+    """
     at = begin
     for since, until in sorted(span for heard in everybody for span in _unwell(heard, begin, end)):
-        if since >= at + STEADY_S:
+        if since >= max(at + STEADY_S, healed):
             break
         at = max(at, until)
     return at - begin if at + STEADY_S <= end else None
@@ -93,8 +96,8 @@ class Verdict:
     errors: list[str]
 
 
-def judge(everybody: Sequence[Heard], begin: float, end: float) -> Verdict:
-    """Fold what all clients of a row heard; the fault began at ``begin``, the row's observation ended at ``end``."""
+def judge(everybody: Sequence[Heard], begin: float, healed: float, end: float) -> Verdict:
+    """Fold what all clients of a row heard, from the fault's begin to the end of the row's observation."""
     gaps = [longest_gap_ms(heard, begin, end) for heard in everybody]
     quiet = sorted(
         latency
@@ -109,7 +112,7 @@ def judge(everybody: Sequence[Heard], begin: float, end: float) -> Verdict:
         order_violations=sum(map(order_violations, everybody)),
         gap_ms_p50=percentile(sorted(gaps), 50),
         gap_ms_max=max(gaps, default=0.0),
-        recovered_s=recovered_s(everybody, begin, end),
+        recovered_s=recovered_s(everybody, begin, healed, end),
         latency_ms_p50=percentile(quiet, 50),
         latency_ms_p99=percentile(quiet, 99),
         resumes=sum(heard.resumes for heard in everybody),

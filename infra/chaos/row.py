@@ -132,7 +132,8 @@ async def measure(stack: LocalStack, fault: Fault, setting: Setting, say: Say) -
             if clients is not None:
                 await clients.kill()
             await log.close()
-    verdict = judge(heard, row.pop("began"), row.pop("ended"))
+    began = row.pop("began")
+    verdict = judge(heard, began, began + row["healed_s"], row.pop("ended"))
     return {
         "fault": fault.name,
         **asdict(setting),

@@ -56,29 +56,35 @@ def test_silence_up_to_the_end_counts() -> None:
 
 def test_recovery_is_from_the_fault_to_the_last_late_turn_or_silence() -> None:
     silent = heard(*steady(0, 6, 0.0), *steady(6, 30, 4.0))  # nothing from 1.0 to 4.0
-    assert recovered_s([silent], 1.0, 9.8) == pytest.approx(3.0)
+    assert recovered_s([silent], 1.0, 1.5, 9.8) == pytest.approx(3.0)
     late = heard(*steady(0, 50, 0.0), late={12: 900.0})  # tick 12 arrives at 2.4
-    assert recovered_s([late], 1.0, 9.8) == pytest.approx(1.4)
-    assert recovered_s([silent, late], 1.0, 9.8) == pytest.approx(3.0)
+    assert recovered_s([late], 1.0, 1.5, 9.8) == pytest.approx(1.4)
+    assert recovered_s([silent, late], 1.0, 1.5, 9.8) == pytest.approx(3.0)
 
 
 def test_what_came_before_the_fault_or_long_after_is_not_its_doing() -> None:
-    assert recovered_s([heard(*steady(0, 50, 0.0), late={2: 900.0})], 1.0, 9.8) == 0.0
+    assert recovered_s([heard(*steady(0, 50, 0.0), late={2: 900.0})], 1.0, 1.5, 9.8) == 0.0
     long_after = heard(*steady(0, 50, 0.0), late={10: 900.0, 30: 900.0})  # at 2.0 and at 6.0
-    assert recovered_s([long_after], 1.0, 9.8) == pytest.approx(1.0), "well from 2.0 on, for two seconds"
+    assert recovered_s([long_after], 1.0, 1.5, 9.8) == pytest.approx(1.0), "well from 2.0 on, for two seconds"
+
+
+def test_a_fault_that_takes_effect_late_is_not_over_before_it_is_healed() -> None:
+    late = heard(*steady(0, 50, 0.0), late={25: 900.0})  # at 5.0, four seconds of calm after the fault's begin
+    assert recovered_s([late], 1.0, 1.5, 9.8) == 0.0
+    assert recovered_s([late], 1.0, 6.0, 9.8) == pytest.approx(4.0)
 
 
 def test_no_recovery_is_none() -> None:
-    assert recovered_s([heard(*steady(0, 50, 0.0), late=dict.fromkeys(range(50), 500.0))], 1.0, 9.8) is None
-    assert recovered_s([heard(*steady(0, 6, 0.0))], 1.0, 9.8) is None, "silent to the end"
-    assert recovered_s([heard(*steady(0, 50, 0.0), late={41: 500.0})], 7.0, 9.8) is None, "1.6 s are too short to tell"
+    assert recovered_s([heard(*steady(0, 50, 0.0), late=dict.fromkeys(range(50), 500.0))], 1.0, 1.5, 9.8) is None
+    assert recovered_s([heard(*steady(0, 6, 0.0))], 1.0, 1.5, 9.8) is None, "silent to the end"
+    assert recovered_s([heard(*steady(0, 50, 0.0), late={41: 500.0})], 7.0, 7.5, 9.8) is None, "1.6 s are too short to tell"
 
 
 def test_all_clients_together() -> None:
     well = heard(*steady(0, 40, 0.0), expected=40)
     ill = heard(*steady(0, 6, 0.0), (7, 4.0), (6, 4.1), (7, 4.2), *steady(8, 28, 4.4), expected=40)
     ill.error, ill.resumes = "Disconnected", 2
-    verdict = judge([well, ill, well], 1.0, 9.8)
+    verdict = judge([well, ill, well], 1.0, 1.5, 9.8)
     assert (verdict.ticks, verdict.ticks_lost, verdict.ticks_doubled, verdict.order_violations) == (120, 4, 1, 1)
     assert verdict.gap_ms_max == pytest.approx(3_000)
     assert verdict.gap_ms_p50 == pytest.approx(2_000), "the others' silence to the end of the row"
