@@ -77,7 +77,7 @@ def test_a_fault_that_takes_effect_late_is_not_over_before_it_is_healed() -> Non
 def test_no_recovery_is_none() -> None:
     assert recovered_s([heard(*steady(0, 50, 0.0), late=dict.fromkeys(range(50), 500.0))], 1.0, 1.5, 9.8) is None
     assert recovered_s([heard(*steady(0, 6, 0.0))], 1.0, 1.5, 9.8) is None, "silent to the end"
-    assert recovered_s([heard(*steady(0, 50, 0.0), late={41: 500.0})], 7.0, 7.5, 9.8) is None, "1.6 s are too short to tell"
+    assert recovered_s([heard(*steady(0, 50, 0.0), late={41: 500.0})], 7.0, 7.5, 9.8) is None, "1.6 s are too short"
 
 
 def test_all_clients_together() -> None:
