@@ -128,6 +128,7 @@ class NanoModel:
         self.context_ticks = config.context_ticks
         self.capacity = capacity
         self.quiet_tokens: tuple[int, ...] = NOTHING_YET
+        self.hears_itself = True
         self.config = config
         self._net = net.eval()
         self._free = list(range(capacity - 1, -1, -1))
@@ -163,10 +164,13 @@ class NanoModel:
             wanted = config.encoder_version
             raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {wanted}")
         net = NanoNet(config)
-        # The first release knew no voice of its own: for it that input has no effect.
+        # The first release knew no voice of its own: for it that input has no effect, here and in decisions.
+        hears_itself = VOICE_TABLE in tensors
         tensors.setdefault(VOICE_TABLE, torch.zeros(VOICES, config.d))
         net.load_state_dict(tensors)
-        return cls(net, capacity)
+        model = cls(net, capacity)
+        model.hears_itself = hears_itself
+        return model
 
     def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
         if session_id in self._sessions:
@@ -278,7 +282,7 @@ class NanoModel:
                 if len(tokens):
                     into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
             left = left_step(item.pending_left)
-            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, item.voice)
+            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, self._voice(item))
         return TickInputs(
             audio=torch.from_numpy(audio),
             video=torch.from_numpy(video),
@@ -297,6 +301,10 @@ class NanoModel:
         ]
         return torch.stack(rows)[:, None]
 
+    def _voice(self, item: StepInput) -> Voice:
+        """Weights that were never told of their voice write as if they had none; the words wait in its queue."""
+        return item.voice if self.hears_itself else Voice.SILENT
+
     def _decide(self, item: StepInput, fed: tuple[int, ...], chosen: list[int]) -> StepOutput:
         """Raw choices to one consistent decision.
 
@@ -305,11 +313,12 @@ class NanoModel:
         """
         floor, user, text, heard, event = chosen
         last, since = fed[4], fed[5]
-        if (text == COPY and item.pending_left == 0) or item.voice is Voice.BUSY:
+        voice = self._voice(item)
+        if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
             text = NONE
-        if text != NONE or (item.voice is not Voice.SILENT and floor == _HOLD):
+        if text != NONE or (voice is not Voice.SILENT and floor == _HOLD):
             floor = _TAKE
-        elif floor == _TAKE and since > 2 and item.voice is Voice.SILENT:
+        elif floor == _TAKE and since > 2 and voice is Voice.SILENT:
             floor = _HOLD
         if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
             event = 0
