@@ -50,7 +50,8 @@ def _head(report: _Report, models: Sequence[dict[str, Any]]) -> str:
         "",
         "What a client received is scored by rules over the script (docs/behaviour.md). Cells: value "
         "[95 % interval] n. ↑ more is better, ↓ less is better. A rate with n < 10 is hidden (–). Published "
-        "figures were measured on **other data**: same definition, not the same benchmark.",
+        "figures were measured on **other data**: same definition, not the same benchmark. What nothing was observed "
+        "of is left out.",
         "",
         "| model | scenarios | never played | outdated | failed | of another version | judged by "
         "| player's worst message late, median / max ms | over 200 ms in |",
@@ -83,6 +84,8 @@ def _table(metrics: Iterable[Metric], rows: _Rows, names: Sequence[str], suffix:
     ]
     last = 0
     for metric in metrics:
+        if not any((rows.get((metric.name + suffix, name)) or {"n": 0})["n"] for name in names):
+            continue
         title = f"{metric.row} {ROWS[metric.row]}" if metric.row != last else ""
         last = metric.row
         sign = "≥" if metric.better > 0 else "≤"

@@ -33,7 +33,8 @@ class How(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Metric:
     """``better``: 1 more, -1 less, 0 neither. ``source``: the observations' name, where it differs. ``words``: it
-    depends on recognised words, and is reported again with the model's own text. ``published``: on other data."""
+    depends on recognised words, and is reported again with the model's own text. ``by_weight``: n counts ticks, not
+    scenarios. ``published``: on other data."""
 
     name: str
     row: int
@@ -47,7 +48,13 @@ class Metric:
     source: str = ""
     of: tuple[str, ...] = ()
     words: bool = False
+    by_weight: bool = False
     says: str = ""
+
+    @property
+    def is_rate(self) -> bool:
+        """Rates of few are hidden, latencies and lengths are not."""
+        return self.unit not in ("s", "ms", "words")
 
     @property
     def observed(self) -> str:
@@ -201,7 +208,7 @@ def _row10() -> list[Metric]:
         Metric("stale_result_rate", 10, P, How.RATE, -1, "weave_rate", 0.0, words=True,
                says="results said though they were called off"),
         Metric("ticks_blocked", 10, "ticks", How.SUM, -1, NOT, 0.0, says="lost or over 1 s late while a task ran"),
-        Metric("deadline_miss_rate_pending", 10, P, How.RATIO, -1, NOT, says="row 11 while a task ran"),
+        Metric("deadline_miss_rate_pending", 10, P, How.RATIO, -1, NOT, by_weight=True, says="row 11 while a task ran"),
         Metric("turn_latency_pending_p50_s", 10, S, How.P50, -1, "filler_rate", source="turn_latency_pending_s",
                says="row 1 while a task ran"),
         Metric("R_Y_pending", 10, P, How.RATE, 1, NOT, says="row 5 while a task ran or its result was being said"),
@@ -211,7 +218,8 @@ def _row10() -> list[Metric]:
 
 def _row11() -> list[Metric]:
     return [
-        Metric("deadline_miss_rate", 11, P, How.RATIO, -1, NOT, 0.001, says="ticks over 200 ms late or lost"),
+        Metric("deadline_miss_rate", 11, P, How.RATIO, -1, NOT, 0.001, by_weight=True,
+               says="ticks over 200 ms late or lost"),
         Metric("deadline_longest_run_ticks", 11, "ticks", How.MAX, -1, NOT, says="the longest run of them"),
         Metric("ticks_lost", 11, "ticks", How.SUM, -1, NOT, 0.0, says="that never came"),
         Metric("jitter_p99_ms", 11, "ms", How.P99, -1, NOT, source="jitter_ms", says="over the session's median"),

@@ -76,7 +76,8 @@ def estimate(metric: Metric, observations: Sequence[Observation], seed: str) -> 
         return stats.highest(samples)
     if metric.how == How.SUM:
         return stats.total(samples)
-    return stats.ratio(samples, seed, binary=metric.how == How.RATE)
+    least = stats.MIN_N if metric.is_rate else 1
+    return stats.ratio(samples, seed, binary=metric.how == How.RATE, by_weight=metric.by_weight, least=least)
 
 
 def samples_of(observations: Iterable[Observation]) -> list[Sample]:

@@ -44,13 +44,14 @@ class Estimate:
     note: str = ""
 
 
-def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False) -> Estimate:
-    """Sum of values over sum of weights: a mean, a rate, an F1, events a minute. Hidden below ``MIN_N`` observations.
+def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False, by_weight: bool = False,
+          least: int = MIN_N) -> Estimate:  # fmt: skip
+    """Sum of values over sum of weights: a mean, a rate, an F1, events a minute. Hidden below ``least`` observations.
 
-    ``binary``: the values are 0 or 1; see ``_all_alike``.
+    ``binary``: the values are 0 or 1; see ``_all_alike``. ``by_weight``: the weights count what was observed (ticks).
     """
-    n = sum(len(sample.values) for sample in samples)
-    hidden = _hidden(n)
+    n = round(sum(sum(s.weights) for s in samples)) if by_weight else sum(len(s.values) for s in samples)
+    hidden = _hidden(n, least)
     if hidden is not None:
         return hidden
     over, under = _sums(samples)
@@ -67,7 +68,7 @@ def ratio(samples: Sequence[Sample], seed: str, *, binary: bool = False) -> Esti
 def macro(samples: Sequence[Sample], seed: str) -> Estimate:
     """The mean over groups of each group's rate of zeros and ones; scenarios are drawn within their group."""
     n = sum(len(sample.values) for sample in samples)
-    hidden = _hidden(n)
+    hidden = _hidden(n, MIN_N)
     if hidden is not None:
         return hidden
     values, spread = [], []
@@ -138,8 +139,10 @@ def _quantiles(values: _Floats, owner: _Ints, drawn: _Ints, q: float) -> _Floats
     return quantiles
 
 
-def _hidden(n: int) -> Estimate | None:
-    return None if n >= MIN_N else Estimate(None, n, note=f"hidden: n = {n} < {MIN_N}")
+def _hidden(n: int, least: int) -> Estimate | None:
+    if n == 0:
+        return Estimate(None, 0, note="never happened")
+    return None if n >= least else Estimate(None, n, note=f"hidden: n = {n} < {least}")
 
 
 def _sums(samples: Sequence[Sample]) -> tuple[_Floats, _Floats]:
