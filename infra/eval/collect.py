@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from infra.eval.recognise import Recogniser
 from infra.eval.recording import Recording
 from infra.eval.scenario import Scenario, Suite, fingerprint
 from infra.eval.take import Take
+
+TOLD_EVERY = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,18 @@ class Collected:
         return any(one.take.recording.speaks for one in self.played)
 
 
-def collect(root: Path, model: str, suites: Iterable[Suite], recogniser: Recogniser) -> Collected:
+def collect(
+    root: Path, model: str, suites: Iterable[Suite], recogniser: Recogniser, say: Callable[[str], None] = print
+) -> Collected:
     """All takes of one model. Sound that was not recognised before is recognised now, and kept beside it."""
     made = Collected(model)
     scenarios = [scenario for suite in suites for scenario in suite.scenarios]
     loaded = list(_load(root / model, scenarios, made))
     voiced = any(recording.speaks for _, recording in loaded)
+    unheard = [scenario.id for scenario, recording in loaded if voiced and recording.heard is None]
     for scenario, recording in loaded:
+        if scenario.id in unheard[::TOLD_EVERY]:
+            say(f"{model}: listening to {len(unheard) - unheard.index(scenario.id)} recordings")
         folder = root / model / scenario.id
         made.played.append(_played(scenario, recording, folder, recogniser if voiced else None))
     return made

@@ -68,7 +68,7 @@ def write(root: Path, models: Sequence[str], suites: Sequence[str], *, reports: 
     """
     loaded = [load_suite(scenarios / f"{name}.json") for name in suites]
     recogniser = Recogniser(root / "recognised")
-    scored = [score(collect(root, model, loaded, recogniser), say) for model in sorted(models, key=_place)]
+    scored = [score(collect(root, model, loaded, recogniser, say), say) for model in sorted(models, key=_place)]
     present = [each for each in scored if each.collected.played]
     rows = [row for each in present for row in rows_for(each)]
     pictures = reports / NAME
