@@ -143,7 +143,16 @@ def test_a_scenario_without_anything_says_nothing_but_its_deadline() -> None:
     }  # fmt: skip
 
 
+def test_ticks_that_never_came_are_lost() -> None:
+    """Five came, the session had eight; or none of four."""
+    script = rig.scenario({"name": "lost", "duration_ms": 1600})
+    for made, lost in ((rig.recording({}, 5), 3), (rig.recording({}, 0), 4)):
+        found = by_metric(score(rig.take(script, replace(made, missing_ticks=lost))))
+        assert [o.value for o in found["ticks_lost"]] == [lost]
+        assert [(o.value, o.weight) for o in found["deadline_miss_rate"]] == [(lost, len(made.ticks) + lost)]
+
+
 def test_a_recording_without_ticks_is_no_reason_to_fail() -> None:
     script = rig.scenario(CASES[0])
     nothing = Recording(scenario=script.id, model="golden", ticks=[])
-    assert score(rig.take(script, nothing))
+    assert by_metric(score(rig.take(script, nothing)))["tor"][0].value == 0.0

@@ -20,17 +20,17 @@ def wait_ms(tick: TickLog) -> float:
 
 def score(take: Take) -> Iterator[Observation]:
     log = {tick.tick: tick for tick in take.recording.ticks}
-    if not log:
+    ticks = max(max(log, default=-1) + 1, len(log) + take.recording.missing_ticks)
+    if not ticks:
         return
-    late = [k not in log or wait_ms(log[k]) > BUDGET_MS for k in range(max(log) + 1)]
+    late = [k not in log or wait_ms(log[k]) > BUDGET_MS for k in range(ticks)]
     missing = len(late) - len(log)
     note = f"{sum(late)} of {len(late)} ticks late or lost ({missing} lost)" if any(late) else ""
     name = take.scenario.id
     yield Observation("deadline_miss_rate", name, sum(late), len(late), "", 0.0, False, note)
     yield take.see("deadline_longest_run_ticks", longest_run(late), 0.0)
     yield take.see("ticks_lost", missing, 0.0)
-    waits = np.array([wait_ms(tick) for tick in log.values()])
-    middle = float(np.median(waits))
+    middle = float(np.median([wait_ms(tick) for tick in log.values()])) if log else 0.0
     for tick in log.values():
         yield take.see("jitter_ms", wait_ms(tick) - middle, tick.tick * FRAME_MS)
     minutes = sum(stretch.length_ms for stretch in take.speech.stretches) / 60_000
