@@ -20,7 +20,7 @@ def load_model(settings: InteractionSettings) -> InteractionModel:
     from services.interaction.nano.threads import set_threads
 
     set_threads(settings.model_threads)
-    return NanoModel.load(settings.model_dir, capacity=settings.session_capacity)
+    return NanoModel.load(settings.model_dir, capacity=settings.session_capacity, device=settings.model_device)
 
 
 def load_voice(settings: InteractionSettings) -> SpeechOut | None:

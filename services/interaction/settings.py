@@ -19,6 +19,8 @@ class InteractionSettings(ServiceSettings):
     speech: Literal["auto", "on", "off"] = "auto"
     """Whether ``nano`` speaks with the voice in ``SPEECH_DIR`` or only writes; ``auto`` speaks if there is one."""
     speech_dir: Path = Path("models/speech")
+    model_device: Literal["cpu", "cuda"] = "cpu"
+    """Where ``nano`` computes. A GPU's bits are not a CPU's: the model's name, and so every turn, tells them apart."""
     model_threads: int = Field(default=1, ge=1, le=64)
     session_capacity: int = Field(default=256, ge=1)
     """Sessions whose state this worker holds at most; beyond it new ones are refused, visibly, turn by turn."""

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from schemas import codec
 from schemas import records as r
@@ -71,6 +72,21 @@ def test_a_temperature_is_part_of_the_models_name():
     assert NanoModel(network(SMALL)).name + "~1.5" == NanoModel(network(WARM)).name
     with pytest.raises(ValueError, match="negative"):
         NanoModel(network(dataclasses.replace(SMALL, temperature=-1.0)))
+
+
+@pytest.mark.parametrize("rows", [3, 16])
+def test_batches_filled_up_or_split_give_the_same_bits(rows):
+    names = [f"s{n}" for n in range(7)]
+    plain = warm()
+    even = Recorder(NanoModel(network(WARM), 24, rows=rows))
+    for recorder in (plain, even):
+        for seed, name in enumerate(names):
+            recorder.nano.open(name, seed)
+    for items in zip(*(frames(name, 40) for name in names), strict=True):
+        plain.step(list(items))
+        even.step(list(items))
+    assert even.outputs == plain.outputs
+    assert even.bits == plain.bits
 
 
 # --- the released model ----------------------------------------------------------------------------------------------
@@ -168,13 +184,13 @@ def played(names: tuple[str, ...], ticks: int, seed: int, **options: object) -> 
     return player
 
 
-def compare(ticks: int, others: int) -> None:
+def compare(ticks: int, others: int, **options: object) -> None:
     """One session alone, and twice among others in other orders; those among themselves as well."""
     names = NAMES[: others + 1]
-    alone = played(NAMES[:1], ticks, 1)
+    alone = played(NAMES[:1], ticks, 1, **options)
     assert len(alone.events[NAMES[0]]) >= 3
     assert {"delegated", "weave_finished"} <= set(alone.events[NAMES[0]])
-    first, second = played(names, ticks, 2), played(tuple(reversed(names)), ticks, 3)
+    first, second = played(names, ticks, 2, **options), played(tuple(reversed(names)), ticks, 3, **options)
     assert first.bytes[NAMES[0]] == alone.bytes[NAMES[0]]
     assert second.bytes[NAMES[0]] == alone.bytes[NAMES[0]]
     assert first.bytes == second.bytes
@@ -192,6 +208,13 @@ def test_a_session_alone_and_among_others_gives_identical_bytes():
 @pytest.mark.timeout(1800)
 def test_a_thousand_ticks_alone_and_among_fifteen_others_give_identical_bytes():
     compare(ticks=1000, others=15)
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: its bits stay unchecked")
+def test_a_session_alone_and_among_others_gives_identical_bytes_on_a_gpu():
+    compare(ticks=1000, others=15, device="cuda")
 
 
 @pytest.mark.model

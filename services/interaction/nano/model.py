@@ -47,6 +47,7 @@ from services.interaction.randomness import choose, uniforms
 WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
+GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = (0, 0, NONE, 0, NONE, MAX_SINCE)  # floor, user, text, event, last word, ticks since it
 _TEXT = Decisions._fields.index("text")
@@ -114,15 +115,22 @@ def rounds(inputs: Sequence[StepInput]) -> list[list[int]]:
 
 
 class NanoModel:
-    """See ``InteractionModel``. Decisions are the heads' argmax, but for the words of a model with a temperature."""
+    """See ``InteractionModel``. Decisions are the heads' argmax, but for the words of a model with a temperature.
 
-    def __init__(self, net: NanoNet, capacity: int = 64) -> None:
+    ``rows`` gives every batch that many rows, the last ones filled up with a session of silence. A GPU's library
+    chooses its kernels by the batch's size, and with them the bits; with one size they are one choice. 0, for CPUs,
+    whose products of one tick do not depend on it, takes batches as they come.
+    """
+
+    def __init__(self, net: NanoNet, capacity: int = 64, *, device: str = "cpu", rows: int | None = None) -> None:
         config = net.config
         if config.temperature < 0:
             raise ValueError(f"temperature {config.temperature} is negative")
         self.name = f"{config.name}-{config.release}+{config.backbone_version}"
         if config.temperature:  # the same weights say something else: a replay must not take the one for the other
             self.name += f"~{config.temperature:g}"
+        if device != "cpu":
+            self.name += f"@{device}"
         self.encoder_version = config.encoder_version
         self.d = config.d
         self.context_ticks = config.context_ticks
@@ -130,23 +138,26 @@ class NanoModel:
         self.quiet_tokens: tuple[int, ...] = NOTHING_YET
         self.hears_itself = True
         self.config = config
-        self._net = net.eval()
+        self._device = torch.device(device)
+        self._rows = (0 if device == "cpu" else GPU_ROWS) if rows is None else rows
+        self._net = net.eval().to(self._device)
         self._free = list(range(capacity - 1, -1, -1))
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
+        self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_biases() for attention in net.attentions]
         width = config.head_width
         self._memory = [
             LayerState(
-                torch.zeros(capacity, window, TICK_TOKENS, width),
-                torch.zeros(capacity, window, TICK_TOKENS, width),
-                torch.zeros(capacity, CONV_TAPS - 1, config.d),
+                torch.zeros(capacity + 1, window, TICK_TOKENS, width, device=self._device),
+                torch.zeros(capacity + 1, window, TICK_TOKENS, width, device=self._device),
+                torch.zeros(capacity + 1, CONV_TAPS - 1, config.d, device=self._device),
             )
             for window in config.windows
         ]
 
     @classmethod
-    def load(cls, path: Path | str, capacity: int = 64) -> NanoModel:
+    def load(cls, path: Path | str, capacity: int = 64, *, device: str = "cpu") -> NanoModel:
         """From a model folder.
 
         Raises:
@@ -168,7 +179,7 @@ class NanoModel:
         hears_itself = VOICE_TABLE in tensors
         tensors.setdefault(VOICE_TABLE, torch.zeros(VOICES, config.d))
         net.load_state_dict(tensors)
-        model = cls(net, capacity)
+        model = cls(net, capacity, device=device)
         model.hears_itself = hears_itself
         return model
 
@@ -229,25 +240,32 @@ class NanoModel:
             raise ValueError(f"not this model's tokens: {tokens}")
 
     def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
-        with torch.inference_mode(), one_thread():
-            return self._advance(batch, sessions)
-
-    def _advance(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
         for item, session in zip(batch, sessions, strict=True):
             if item.tick != session.next_tick:
                 raise ValueError(f"{item.session_id}: tick {item.tick}, expected {session.next_tick}")
-        slots = torch.tensor([s.slot for s in sessions])
+        most = self._rows or len(batch)
+        with torch.inference_mode(), one_thread():
+            parts = [
+                self._advance(batch[at : at + most], sessions[at : at + most]) for at in range(0, len(batch), most)
+            ]
+            return parts[0] if len(parts) == 1 else Decisions(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _advance(self, batch: Sequence[StepInput], real: list[_Session]) -> Decisions:
+        fillers = max(0, self._rows - len(real))
+        silence = StepInput("", 0, np.zeros((AUDIO_TOKENS, self.d), np.float16), np.zeros(AUDIO_TOKENS, np.uint8))
+        batch, sessions = [*batch, *[silence] * fillers], [*real, *[self._filler] * fillers]
+        slots = torch.tensor([s.slot for s in sessions], device=self._device)
         states = [LayerState(m.keys[slots], m.values[slots], m.tail[slots]) for m in self._memory]
         decisions: Decisions = self._net(self._inputs(batch, sessions), states, self._place(sessions))
         for memory, state, window in zip(self._memory, states, self.config.windows, strict=True):
-            now = torch.tensor([s.next_tick % window for s in sessions])
-            rows = torch.arange(len(sessions))
+            now = torch.tensor([s.next_tick % window for s in sessions], device=self._device)
+            rows = torch.arange(len(sessions), device=self._device)
             memory.keys[slots, now] = state.keys[rows, now]
             memory.values[slots, now] = state.values[rows, now]
             memory.tail[slots] = state.tail
-        for session in sessions:
+        for session in real:
             session.next_tick += 1
-        return decisions
+        return Decisions(*(part[: len(real)].cpu() for part in decisions))
 
     def _place(self, sessions: list[_Session]) -> StepPlace:
         """Ring slots, and biases in which slots from before a session's begin are masked."""
@@ -261,8 +279,8 @@ class NanoModel:
                     age = (session.next_tick - torch.arange(window)) % window
                     hidden = (age >= covered).repeat_interleave(TICK_TOKENS)
                     bias[row].masked_fill_(hidden, -torch.inf)
-            slots.append(now)
-            biases.append(bias)
+            slots.append(now.to(self._device))
+            biases.append(bias.to(self._device))
         return StepPlace(slots, biases)
 
     def _inputs(self, batch: Sequence[StepInput], sessions: list[_Session]) -> TickInputs:
@@ -283,7 +301,7 @@ class NanoModel:
                     into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
             left = left_step(item.pending_left)
             pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, self._voice(item))
-        return TickInputs(
+        inputs = TickInputs(
             audio=torch.from_numpy(audio),
             video=torch.from_numpy(video),
             has_video=torch.from_numpy(has_video),
@@ -293,6 +311,7 @@ class NanoModel:
             pending=torch.from_numpy(pending),
             time=self._phases(sessions),
         )
+        return TickInputs(*(tensor.to(self._device) for tensor in inputs))
 
     def _phases(self, sessions: list[_Session]) -> Tensor:
         rows = [
