@@ -67,7 +67,7 @@ def draw(played: Played, observations: Sequence[Observation], path: Path) -> Pat
 def _frame(axes: Any, seconds: float) -> None:
     axes.set_xlim(0, seconds)
     axes.set_ylim(0, 10.2)
-    labels = {_USER_Y: "user", _VIDEO_Y + 0.15: "camera", _MODEL_Y: "model", _FLOOR_Y + 0.2: "floor",
+    labels = {_USER_Y: "user", _VIDEO_Y + 0.15: "camera", _MODEL_Y: "model", _FLOOR_Y + 0.2: "floor, by tick",
               _TASK_Y + 0.15: "background", _EXPECT_Y + 1.3: "expected"}  # fmt: skip
     axes.set_yticks(list(labels), list(labels.values()), fontsize=9, color=SOFT)
     axes.tick_params(length=0, labelcolor=SOFT)
