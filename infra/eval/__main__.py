@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import SubprocessError
 
 import uvloop
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from infra.eval import report, runner, stacks
 from infra.eval.agents.harness.weights import WeightsMissing
-from infra.eval.clips import SpeechMissing, committed
+from infra.eval.clips import Clips, SpeechMissing, committed
 from infra.eval.recording import Recording
 from infra.eval.runner import Job, Seats
 from infra.eval.scenario import Scenario
@@ -56,28 +57,44 @@ async def record(arguments: argparse.Namespace, scenarios: list[Scenario], conso
         console.print(f"{model}: {len(left)} to play, {kept} kept, {seats[model]} at once, about {minutes:.1f} min")
     total_s = sum(runner.estimate_s(left, seats[model]) for model, left in todo.items())
     console.print(f"in all about {total_s / 60:.0f} min of playing")
-    failed: list[Recording] = []
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    failed = 0
+    columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=console) as progress:
         for model, left in todo.items():
-            if not left:
-                continue
-            task = progress.add_task(model, total=len(left))
+            if left:
+                room = Seats(seats[model], fixed=bool(arguments.sessions))
+                failed += await _record_model(model, left, arguments.url, Script(scenarios), speech, room, progress)
+    return failed
 
-            def done(_job: Job, made: Recording, task: int = task) -> None:
-                progress.update(task, advance=1)  # type: ignore[arg-type]
-                if made.error:
-                    failed.append(made)
 
-            room = Seats(seats[model], fixed=bool(arguments.sessions))
-            if arguments.url:
-                await runner.play_all(arguments.url, left, speech, seats=room, done=done)
-            else:
-                await runner.run_model(model, left, Script(scenarios), speech, seats=room, done=done)
-    for made in failed:
-        console.print(f"failed: {made.model} {made.scenario}: {made.error}", style="red")
-    return len(failed)
+async def _record_model(
+    model: str, left: list[Job], url: str, script: Script, speech: Clips, room: Seats, progress: Progress
+) -> int:
+    """One model's conversations; that its stack does not come up is no reason to leave out the other models'."""
+    task = progress.add_task(model, total=len(left))
+    made: list[Recording] = []
+
+    def done(_job: Job, one: Recording) -> None:
+        made.append(one)
+        progress.update(task, advance=1, description=f"{model}, {room.count} at once")
+
+    try:
+        if url:
+            await runner.play_all(url, left, speech, seats=room, done=done)
+        else:
+            await runner.run_model(model, left, script, speech, seats=room, done=done)
+    except (StackFailed, KafkaUnavailable, WeightsMissing, SubprocessError) as error:
+        progress.console.print(f"{model}: {error}", style="red")
+        return len(left) - len(made)
+    ticks, late = sum(len(one.ticks) for one in made), sum(one.late_ticks for one in made)
+    disturbed = sum(one.player_late_ms > runner.PLAYER_LATE_MS for one in made)
+    busy = f"; {disturbed} disturbed: this machine has too much else to do" if disturbed else ""
+    progress.console.print(f"{model}: {late} of {ticks} turns late, up to {max(o.at_once for o in made)} at once{busy}")
+    errors = [one for one in made if one.error]
+    for one in errors:
+        progress.console.print(f"failed: {model} {one.scenario}: {one.error}", style="red")
+    return len(errors)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scenarios = runner.choose(arguments.suites, arguments.n)
         failed = uvloop.run(record(arguments, scenarios, console))
-    except (ValueError, SpeechMissing, StackFailed, KafkaUnavailable, WeightsMissing) as error:
+    except (ValueError, SpeechMissing) as error:
         console.print(str(error), style="red")
         return 1
     if not arguments.no_report:
