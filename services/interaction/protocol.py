@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from schemas.records import Floor, SpokenWord, UserActivity
 
+READY_BELOW_MS = 600
+"""Of speech left to say: from here on another word is welcome."""
+
 
 class Voice(IntEnum):
     """What the speech stage is doing when a tick begins: how the model knows that it is still heard, and sets its pace.

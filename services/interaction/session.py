@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from schemas import records as r
 from schemas.ticks import FRAME_MS
-from services.interaction.protocol import SayInput, SayOutput, StepInput, StepOutput, Voice
+from services.interaction.protocol import READY_BELOW_MS, SayInput, SayOutput, StepInput, StepOutput, Voice
 
 TASK_DEADLINE_MS = 30_000
 TRANSCRIPT_ENTRIES = 64
@@ -28,7 +28,6 @@ AUDIO_TOKENS = 4
 SPAN_RESET_TICKS = 15  # a user silent for 3 s has begun something new
 APOLOGY = "sorry, I could not find that out"
 CONFIG_EVENTS = ("session.started", "session.updated")
-READY_BELOW_MS = 600  # of speech left to say: from here on the model may write another word
 
 
 def stand_in(frame: r.EncodedFrame, tick: int) -> r.EncodedFrame:

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.ticks import OUTPUT_SAMPLES
-from services.interaction.protocol import SayInput
-from services.interaction.session import READY_BELOW_MS
+from services.interaction.protocol import READY_BELOW_MS, SayInput
 from services.interaction.speech.speaker import Speaker
 
 Floats = npt.NDArray[np.float32]

@@ -13,14 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from services.interaction.protocol import READY_BELOW_MS
 from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
 from services.interaction.speech.g2p import BEGIN, END, Phonemiser, Word, ids
 from services.interaction.speech.head import MAX_FRAMES, ahead, places
 
+SOON_FRAMES = 10  # a word that ends so early in the tick of a cut is said to its end
 QUEUE_WORDS = 64  # words that may wait; more are refused
 SENTENCE_WORDS = 40  # a sentence without a full stop ends here
 FADE_FRAMES = 4  # 50 ms, when speech is cut
-HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on
+HEARD_SHARE = 0.6  # a word that is cut counts as heard from here on
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
 _WORD_MS, _LETTER_MS = 120, 45  # about how long a word takes that nobody has encoded yet
@@ -70,6 +72,7 @@ class _Sentence:
     words: int = 0
     symbols: int = 0  # encoded so far
     stop: bool = False  # its last mark is a full stop
+    last: bool = False  # its last word was encoded as the last one
     closed: bool = False  # its end has been encoded
     counts: deque[int] = field(default_factory=deque)  # frames of the symbols that are not used up
     first: int = 0  # place of the first of them
@@ -83,7 +86,8 @@ class Line:
     phonemiser: Phonemiser
     queue: deque[str] = field(default_factory=deque)
     sentence: _Sentence | None = None
-    fresh: bool = False  # words came in this tick: more may follow
+    open_end: bool = False  # more words may follow: some came in this tick, or none could, for want of room
+    left_before: int = 0  # what was left to say when the tick began
     tick: int = -1  # of this stretch of speech; -1 when silent
     silent_frames: int = 0  # since the last sound
     spans: deque[_Span] = field(default_factory=deque)
@@ -102,6 +106,11 @@ class Line:
         least = int(self.sounding or bool(self.queue))
         return max(least, round(encoded * FRAME_MS + guess))
 
+    def report(self) -> int:
+        """What is left to say as the tick ends, and is remembered: the model is told so when the next one begins."""
+        self.left_before = self.left_ms
+        return self.left_before
+
     @property
     def sounding(self) -> bool:
         return self.tick >= 0
@@ -109,10 +118,10 @@ class Line:
     def hear(self, text: str) -> int:
         """Take in a tick's words; returns how many found no room."""
         words = text.split()
-        self.fresh = bool(words)
+        self.open_end = bool(words) or self.left_before >= READY_BELOW_MS
         room = QUEUE_WORDS - len(self.queue)
         self.queue.extend(words[:room])
-        if self.sentence is None and self.queue and (len(self.queue) > 1 or not self.fresh or self.sounding):
+        if self.sentence is None and self.queue and (len(self.queue) > 1 or not words or self.sounding):
             self.sentence = _Sentence()
             self.tick = max(self.tick, 0)
         return max(0, len(words) - room)
@@ -124,7 +133,7 @@ class Line:
         now = self.sentence
         if now is None or now.closed or sum(now.counts) - now.used >= TICK_FRAMES:
             return None
-        if not self.queue or now.stop or now.words >= SENTENCE_WORDS:
+        if not self.queue or now.stop or now.last or now.words >= SENTENCE_WORDS:
             return self._close(now)
         token = self.queue.popleft()
         word = self.phonemiser.word(token, now.previous, self.queue[0] if self.queue else None)
@@ -132,6 +141,7 @@ class Line:
         piece = self._piece(symbols, self._coming(now, word), token, first=now.symbols == 0)
         now.previous, now.words = token, now.words + 1
         now.stop = word.mark in _FULL_STOPS and bool(word.mark)
+        now.last = not self.queue and not self.open_end
         now.symbols += len(symbols)
         return piece
 
@@ -150,7 +160,7 @@ class Line:
             coming += self._spoken(last, begins=False)
         if last.mark and last.mark in _FULL_STOPS:
             return coming + END
-        return coming + "." + END if len(self.queue) <= 2 and not self.fresh else coming
+        return coming + "." + END if len(self.queue) <= 2 and not self.open_end else coming
 
     def _close(self, now: _Sentence) -> Piece:
         symbols = END if now.stop else "." + END
@@ -192,10 +202,16 @@ class Line:
         self.silent_frames = TICK_FRAMES - count if count else self.silent_frames + TICK_FRAMES
         return Frames(codes, places(length, at), count)
 
+    def fades_at(self) -> int:
+        """At which frame of this tick a cut begins to fade: at once, or at the end of a word that ends soon enough."""
+        begin = self.tick * TICK_FRAMES - DELAY_FRAMES
+        end = self.spans[0].end - begin if self.spans and self.spans[0].begin < begin else 0
+        return end if 0 < end <= SOON_FRAMES else 0
+
     def end_tick(self, *, cut: bool = False) -> list[Sounded]:
         """Words that sounded in this tick. After a cut, or when the last sound has left the vocoder, silence begins."""
         begin = self.tick * TICK_FRAMES - DELAY_FRAMES  # frame of the tick's first sample
-        end = begin + (FADE_FRAMES if cut else TICK_FRAMES)
+        end = begin + ((self.fades_at() or FADE_FRAMES) if cut else TICK_FRAMES)
         sounded = []
         while self.spans and self.spans[0].begin < end:
             span = self.spans[0]
@@ -225,4 +241,4 @@ class Line:
         """Fall silent: what waits is forgotten."""
         self.queue.clear()
         self.spans.clear()
-        self.sentence, self.tick, self.fresh, self.silent_frames = None, -1, False, 0
+        self.sentence, self.tick, self.open_end, self.silent_frames = None, -1, False, 0

@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from schemas.records import SpokenWord
-from schemas.ticks import OUTPUT_SAMPLES
 from services.interaction.nano.model import one_thread
 from services.interaction.protocol import DEFAULT_VOICE, SayInput, SayOutput
 from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, TICK_FRAMES, VOICED_PLACE, SpeechConfig
@@ -78,9 +77,9 @@ class Speaker:
         self._head, self._vocoder = head.eval(), vocoder.eval()
         self._phonemisers = phonemisers
         self._seats: dict[str, _Seat] = {}
-        fade = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
+        fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
         self._gains = [np.float32(gain) for gain in config.gains or (1.0,) * len(config.voices)]
-        self._fade = np.concatenate([fade, np.zeros(OUTPUT_SAMPLES - len(fade))]).astype(np.float32)
+        self._fall = fall.astype(np.float32)
 
     @classmethod
     def load(cls, folder: Path) -> Speaker:
@@ -154,9 +153,12 @@ class Speaker:
         words: list[SpokenWord] = []
         pcm = None
         if samples is not None:
+            fades_at = line.fades_at() * HOP
             words = [SpokenWord(*word) for word in line.end_tick(cut=item.cut)]
             samples = samples * self._gains[seat.voice]
-            samples = samples * self._fade if item.cut else samples
+            if item.cut:
+                samples[fades_at : fades_at + len(self._fall)] *= self._fall
+                samples[fades_at + len(self._fall) :] = 0.0
             pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
         if item.cut:
             line.reset()
@@ -164,7 +166,7 @@ class Speaker:
             refused += line.hear(item.text)
         if not line.sounding:
             seat.state = None
-        return SayOutput(pcm, words, line.left_ms, refused)
+        return SayOutput(pcm, words, line.report(), refused)
 
     # --- symbols -----------------------------------------------------------------------------------------------
 

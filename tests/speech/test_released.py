@@ -1,0 +1,58 @@
+"""The released voice: it loads, its voices speak the same words at one level, its card tells of its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.interaction.speech.speaker import Speaker
+from tests.speech.voices import samples, say, ticks
+
+RELEASED = Path("models/speech")
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(not (RELEASED / "config.json").exists(), reason="no voice has been released"),
+]
+
+
+def dbfs(values: np.ndarray) -> float:
+    """Level of what is within 26 dB of the loudest 12.5 ms."""
+    rms = np.sqrt(np.mean((values / 32767.0).reshape(-1, 300) ** 2, axis=1))
+    return float(20 * np.log10(np.sqrt(np.mean(rms[rms > 0.05 * rms.max()] ** 2))))
+
+
+@pytest.fixture(scope="module")
+def voice():
+    return Speaker.load(RELEASED)
+
+
+def test_every_voice_says_every_word_at_one_level(voice):
+    assert len(voice.voices) >= 4
+    text = "Hello, it is half past 9 and I can hear you."
+    levels = []
+    for name in voice.voices:
+        out = say(voice, ticks(text, length=60), name)
+        assert [w.text for o in out for w in o.words if w.end_ms is not None] == text.split()
+        values = samples(out).astype(float)
+        assert np.abs(values).max() < 32_000
+        seconds = np.count_nonzero(np.abs(values) > 300) / 24_000
+        assert 1.0 < seconds < 6.0
+        levels.append(dbfs(values))
+    assert max(levels) - min(levels) < 3.0
+    assert min(levels) > -27.0 and max(levels) < -19.0
+
+
+def test_card_and_figures_are_of_these_weights(voice):
+    evaluation = json.loads((RELEASED / "evaluation.json").read_text())
+    assert evaluation["model"] == voice.name
+    assert voice.config.version in (RELEASED / "MODEL_CARD.md").read_text()
+
+
+def test_silence_stays_silent_and_sounds_end_quietly(voice):
+    out = say(voice, ticks("good night", length=30))
+    last = max(t for t, o in enumerate(out) if o.audio is not None)
+    tail = samples(out[last : last + 1])[-600:]
+    assert np.abs(tail).max() < 330  # -40 dBFS
