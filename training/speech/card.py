@@ -81,6 +81,7 @@ def write(folder: Path, checkpoints: Path, notes: str) -> None:
     spoken, sentences = hours(checkpoints / "shards")
     millions = {part: f"{count / 1e6:.1f} M" for part, count in counts.items()}
     wer, opinion = percent(evaluation["speech_wer"]), score(evaluation["speech_dnsmos"])
+    elsewhere = f"{min(evaluation['step_ratio_elsewhere']):.2f} to {max(evaluation['step_ratio_elsewhere']):.2f}"
     right = percent(guessed["words_right"])
     skill = evaluation["skills"]
     sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
@@ -123,7 +124,8 @@ pace of its queue; {evaluation["recogniser"]} hears them. `python -m training.sp
 | DNSMOS overall (`speech_dnsmos`) | {opinion} | {score(evaluation["speech_dnsmos_teacher"])} |
 | cores per speaking session, one session (`speech_rtf`) | {evaluation["speech_rtf"]:.4f} | |
 | widest gap between the voices' levels | {evaluation["level_spread_db"]:.1f} dB | |
-| step at tick borders, against the samples around | {evaluation["border_step_ratio"]:.2f} | |
+| step at tick borders against the samples around | {evaluation["border_step_ratio"]:.2f} | |
+| the same 25, 50, … ms behind the borders | {elsewhere} | |
 
 Words that no dictionary has are guessed from their letters: {right} of held-out dictionary words right (stress apart),
 {percent(guessed["phoneme_errors"])} phonemes wrong.

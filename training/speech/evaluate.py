@@ -184,7 +184,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
     own = [(voice, Judged.of(text, say(speaker, text, voice))) for text, voice in replies]
     all_ours, all_theirs, all_own = (row([one for _, one in spoken]) for spoken in (ours, theirs, own))
     voices = by_voice(ours)
-    long = say(speaker, " ".join(sentences(8)), speaker.voices[0])
+    long = say(speaker, " ".join(sentences(24)), speaker.voices[0])
     return {
         "model": speaker.name,
         "sentences": count,
@@ -197,6 +197,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         "speech_rtf": cost(speaker),
         "level_spread_db": round(pairwise_distance([one["level_dbfs"] for one in voices.values()]), 2),
         "border_step_ratio": round(border_steps(long, OUTPUT_SAMPLES), 3),
+        "step_ratio_elsewhere": [round(border_steps(long, OUTPUT_SAMPLES, at), 3) for at in range(600, 4800, 600)],
         "interruptions": interruptions(speaker, max(4, count // 2)),
         "prosody": prosody(speaker),
         "voices": voices,

@@ -81,11 +81,11 @@ def opinion(audio: Floats) -> float:
     return float(np.mean(scores))
 
 
-def border_steps(audio: Floats, tick: int) -> float:
-    """Steps between neighbouring samples at tick borders, against those elsewhere near the same level: a ratio of
-    means, 1 where borders are like any other place."""
+def border_steps(audio: Floats, tick: int, offset: int = 0) -> float:
+    """Steps between neighbouring samples at tick borders (or ``offset`` samples behind each) against those around them:
+    a ratio of means, 1 where the place is like any other."""
     steps = np.abs(np.diff(audio))
-    at = np.arange(tick - 1, len(steps), tick)
+    at = np.arange(tick - 1 + offset, len(steps), tick)
     near = [np.r_[steps[max(0, a - 40) : a], steps[a + 1 : a + 41]].mean() for a in at]
     pairs = [(steps[a], n) for a, n in zip(at, near, strict=True) if n > 1e-4]
     return float(np.mean([s for s, _ in pairs]) / np.mean([n for _, n in pairs])) if pairs else 1.0
