@@ -2,7 +2,7 @@
 
 Time is measured by one's own records in that topic: another worker is silent for as long as own records keep coming
 back and none of its. So a worker that was paused, or cut off from the log, judges nobody before it has caught up,
-and a broker that stands still lets everybody live.
+and a broker that stands still, or takes records slowly, lets everybody live.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class LeaseBoard:
             if not member.alive:
                 if member.gone_at is not None and now - member.gone_at > ABSENT_S:
                     del self.members[name]
-            elif member.mark is None:
-                member.mark = now
+            elif member.mark is None or (now - sent_at) * 1000 > member.lease.lease_ms:
+                member.mark = now  # also where our own record was long under way: others' may be, too
             elif (sent_at - member.mark) * 1000 > member.lease.lease_ms:
                 member.gone_at = now
 

@@ -38,18 +38,27 @@ def place(workers: Sequence[Worker], partitions: int) -> dict[int, str]:
 
 def _shares(workers: Sequence[Worker], partitions: int) -> dict[int, str]:
     """Fair shares that move as little as possible: each keeps what it has up to its quota, the rest is dealt out."""
-    ranked = sorted(workers, key=lambda w: (-len(w.owned), w.name))
-    least, extra = divmod(partitions, len(ranked))
-    quota = {w.name: least + (rank < extra) for rank, w in enumerate(ranked)}
+    held = _held(workers, partitions)
+    least, extra = divmod(partitions, len(held))
+    ranked = sorted(held, key=lambda name: (-len(held[name]), name))
     share: dict[int, str] = {}
-    for worker in sorted(workers, key=lambda w: (not w.present, w.name)):  # an owner that is there comes first
-        for partition in sorted(p for p in worker.owned if p < partitions):
-            if quota[worker.name] and partition not in share:
-                share[partition] = worker.name
-                quota[worker.name] -= 1
-    open_seats = [name for name in sorted(quota) for _ in range(quota[name])]
+    open_seats: list[str] = []
+    for rank, name in enumerate(ranked):
+        quota = least + (rank < extra)
+        share |= dict.fromkeys(held[name][:quota], name)
+        open_seats += [name] * (quota - len(held[name]))
     missing = [p for p in range(partitions) if p not in share]
     return share | dict(zip(missing, open_seats, strict=True))
+
+
+def _held(workers: Sequence[Worker], partitions: int) -> dict[str, list[int]]:
+    """What each has, in order; an owner that is there comes before one that had it."""
+    taken: set[int] = set()
+    held: dict[str, list[int]] = {}
+    for worker in sorted(workers, key=lambda w: (not w.present, w.name)):
+        held[worker.name] = sorted(p for p in worker.owned - taken if p < partitions)
+        taken |= worker.owned
+    return held
 
 
 def _holders(shares: Mapping[int, str], present: set[str], standbys: Sequence[Worker]) -> dict[int, str]:
