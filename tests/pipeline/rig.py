@@ -13,7 +13,7 @@ import numpy as np
 from schemas import codec
 from schemas import records as r
 from schemas.partitioning import partition_of
-from schemas.topics import ENCODER_FRAMES, TOPICS, Topic
+from schemas.topics import CAPTURE_FRAMES, ENCODER_FRAMES, INTERACTION_TURNS, TOPICS, Topic
 from services.encoder.app import new_loop as encoder_loop
 from services.encoder.model import EncoderNet, FrameEncoder
 from services.encoder.worker import EncoderWorker
@@ -21,12 +21,14 @@ from services.interaction.app import new_loop
 from services.interaction.echo import EchoModel
 from services.interaction.worker import InteractionWorker
 from shared.clock import SystemClock
+from shared.fencing import TurnFence
 from shared.log.api import Log, TopicPartition
 from shared.log.lease_keeper import LeaseKeeper, LeaseSettings
 from shared.log.loop import ConsumeLoop
 from shared.log.memory import MemoryLog
 from shared.metrics import Health
 from shared.service import follow, leave
+from tests.pipeline.freezing import FreezableLog
 
 START_MS = 1_700_000_000_000
 PARTITIONS = 4
@@ -110,6 +112,34 @@ async def read_all(
     return got
 
 
+Counting = dict[tuple[str, int], r.InteractionTurn]
+
+
+async def turns_that_count(log: Log, count: int, *, timeout_s: float = 30.0) -> Counting:
+    """Turns by session and tick, the first of each that is not behind a newer claim, once there are ``count``."""
+    topic = INTERACTION_TURNS.name
+    partitions = [TopicPartition(topic, p) for p in range(await log.partitions(topic))]
+    consumer = await log.consumer(client_id="test-reader")
+    consumer.assign(dict.fromkeys(partitions, 0))
+    fence = TurnFence()
+    counting: Counting = {}
+    try:
+        async with asyncio.timeout(timeout_s):
+            while len(counting) < count or await _behind(consumer, partitions):
+                for source, records in (await consumer.get_batch(timeout_ms=100, max_records=5000)).items():
+                    for record in records:
+                        value = codec.decode(INTERACTION_TURNS, record.value)
+                        if isinstance(value, r.TurnsClaimed):
+                            fence.claimed(value)
+                        elif fence.admits(source.partition, value):
+                            counting.setdefault((value.session_id, value.tick), value)
+    except TimeoutError:
+        raise AssertionError(f"{len(counting)} ticks have a turn that counts, wanted {count}") from None
+    finally:
+        await consumer.close()
+    return counting
+
+
 async def _behind(consumer: Any, partitions: list[TopicPartition]) -> bool:
     ends = await consumer.end_offsets(partitions)
     return any([await consumer.position(tp) < ends[tp] for tp in partitions])
@@ -117,8 +147,9 @@ async def _behind(consumer: Any, partitions: list[TopicPartition]) -> bool:
 
 @dataclass
 class Process:
-    """A worker as one process has it: its loop and its leases."""
+    """A worker as one process has it: its view of the log, its loop and its leases."""
 
+    log: FreezableLog
     worker: Any
     loop: ConsumeLoop
     keeper: LeaseKeeper
@@ -134,16 +165,22 @@ class Process:
 
 
 class Rig:
-    """Workers over one log. ``crash`` ends one without commit or farewell, as kill -9 would."""
+    """Workers over one log.
+
+    ``crash`` ends one without commit or farewell, as kill -9 would; ``freeze`` and ``thaw`` are SIGSTOP and SIGCONT.
+    """
 
     def __init__(self, log: MemoryLog) -> None:
         self.log = log
         self.processes: dict[str, Process] = {}
 
     async def encoder(self, name: str = "encoder-0", *, standby: bool = False) -> None:
-        worker = EncoderWorker(new_encoder(), self.log, SystemClock(), client_id=name)
-        loop = encoder_loop(self.log, worker, SystemClock(), name=name)
-        await self._start(name, worker, loop, "encoder", standby=standby, lease_ms=250)
+        log = FreezableLog(self.log)
+        worker = EncoderWorker(new_encoder(), log, SystemClock(), client_id=name)
+        loop = encoder_loop(log, worker, SystemClock(), name=name)
+        leases = self._leases("encoder", name, standby=standby)
+        keeper = LeaseKeeper(log, SystemClock(), worker, CAPTURE_FRAMES, leases)
+        await self._start(name, Process(log, worker, loop, keeper))
 
     async def interaction(
         self,
@@ -152,28 +189,27 @@ class Rig:
         *,
         max_records: int = 500,
         standby: bool = False,
-        lease_ms: int = 250,
         voice: Any = None,
     ) -> None:
         """Start a worker and wait until it has what it is due: partitions of its own, or warmth in others'."""
-        clock = SystemClock()
-        worker = InteractionWorker(
-            model or EchoModel(), self.log, clock, client_id=name, voice=voice, warm_after_s=0.05
-        )
-        loop = new_loop(self.log, worker, clock, name=name, max_records=max_records)
-        await self._start(name, worker, loop, "interaction", standby=standby, lease_ms=lease_ms)
+        log, clock = FreezableLog(self.log), SystemClock()
+        worker = InteractionWorker(model or EchoModel(), log, clock, client_id=name, voice=voice, warm_after_s=0.05)
+        loop = new_loop(log, worker, clock, name=name, max_records=max_records)
+        leases = self._leases("interaction", name, standby=standby)
+        keeper = LeaseKeeper(log, clock, worker.partitions, ENCODER_FRAMES, leases)
+        await self._start(name, Process(log, worker, loop, keeper))
 
-    async def _start(
-        self, name: str, worker: Any, loop: ConsumeLoop, service: str, *, standby: bool, lease_ms: int
-    ) -> None:
-        leases = LeaseSettings(
-            service, name, standby=standby, beat_s=0.02, idle_beat_s=0.05, lease_ms=lease_ms, calm_s=0.1
+    @staticmethod
+    def _leases(service: str, name: str, *, standby: bool) -> LeaseSettings:
+        """Short ones: a test that kills somebody waits for them to lapse."""
+        return LeaseSettings(
+            service, name, standby=standby, beat_s=0.02, idle_beat_s=0.05, lease_ms=300, calm_s=0.1, lonely_s=0.5
         )
-        tenant = worker.partitions if service == "interaction" else worker
-        keeper = LeaseKeeper(self.log, SystemClock(), tenant, ENCODER_FRAMES, leases)
-        process = self.processes[name] = Process(worker, loop, keeper)
+
+    async def _start(self, name: str, process: Process) -> None:
+        self.processes[name] = process
         task = process.task = asyncio.create_task(process.run())
-        started = asyncio.create_task(keeper.settled.wait())
+        started = asyncio.create_task(process.keeper.settled.wait())
         await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
@@ -181,8 +217,15 @@ class Rig:
     def loop(self, name: str) -> ConsumeLoop:
         return self.processes[name].loop
 
+    def freeze(self, name: str) -> None:
+        self.processes[name].log.freeze()
+
+    def thaw(self, name: str) -> None:
+        self.processes[name].log.thaw()
+
     async def stop(self, name: str) -> None:
         process = self.processes.pop(name)
+        process.log.thaw()
         process.stop.set()
         assert process.task is not None
         await process.task
@@ -190,13 +233,15 @@ class Rig:
     async def crash(self, name: str) -> None:
         process = self.processes.pop(name)
         assert process.task is not None
-        self.log.crash(process.loop._consumer)  # type: ignore[arg-type]
+        if process.loop._consumer is not None:
+            self.log.crash(process.loop._consumer.inner)  # type: ignore[attr-defined]
         process.task.cancel()
         with contextlib.suppress(BaseException):
             await process.task
 
     async def stop_all(self) -> None:
         for process in self.processes.values():
+            process.log.thaw()
             process.stop.set()
         for name in list(self.processes):
             await self.stop(name)
