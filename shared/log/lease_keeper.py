@@ -25,7 +25,7 @@ from shared.logging import get_logger
 TAIL = 2_000  # records to read back on start: seconds of signs of life, however many workers there are
 IN_FLIGHT = 8  # unacknowledged signs of life; more would only come late in one burst
 LONGEST_LEASE_MS = 5_000
-FORGET_LAG = 0.995  # of the worst delay a worker remembers that much a beat
+FORGET_LAG = 0.97  # of the worst delay a worker remembers that much from one beat to the next: half after 2 s
 
 T = TypeVar("T")
 _log = get_logger(__name__)

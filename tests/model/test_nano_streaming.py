@@ -107,6 +107,20 @@ def test_prefill_from_the_beginning_equals_living_through():
     assert filled.bits["s"] == lived.bits["s"]
 
 
+def test_prefill_of_several_sessions_in_turn_equals_living_through():
+    lives = {name: alone(name, 20) for name in ("s", "t", "u")}
+    inputs = {name: frames(name, 20) for name in lives}
+    filled = Recorder(model())
+    for name in lives:
+        filled.nano.open(name, 0)
+    ticks = [(name, k) for k in range(15) for name in lives if name != "u" or k < 7]  # one of them is not as far
+    filled.nano.prefill([inputs[n][k] for n, k in ticks], [lives[n].outputs[n][k].tokens for n, k in ticks])
+    for name, far in (("s", 15), ("t", 15), ("u", 7)):
+        for item in inputs[name][far:]:
+            filled.step([item])
+        assert filled.bits[name] == lives[name].bits[name]
+
+
 def test_a_slot_carries_nothing_over():
     recorder = Recorder(model(capacity=1))
     recorder.nano.open("first", 0)
