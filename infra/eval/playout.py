@@ -1,8 +1,9 @@
 """How a client plays what it gets: when each turn's output begins, and what its loudspeaker makes of it.
 
-A turn is due at its tick's end. Its sound begins then plus ``DELAY_MS`` (an output device's buffer), or on arrival, or
-when the sound before it has ended, whichever is last: nothing is ever cut off or played on top of another. Silent sound
-need not be waited for: it holds no place, so that a model that fell behind is in time again after its next pause.
+As the product's own page does: where nothing is playing, sound begins ``LEAD_MS`` after it came, so that a next turn
+that comes a little later leaves no hole; otherwise it follows what is playing. Nothing is ever cut off or played on top
+of another. Silent sound holds no place, so that a model that fell behind is in time again after its next pause; and a
+turn without sound (words to read) is there when it comes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import numpy.typing as npt
 from infra.eval.recording import AUDIBLE_DBFS
 from schemas.ticks import FRAME_MS, OUTPUT_RATE_HZ, OUTPUT_SAMPLES
 
-DELAY_MS = 20.0
-_UNDERRUN_MS = 5.0
+LEAD_MS = 60.0
 Pcm = npt.NDArray[np.int16]
 
 
@@ -52,13 +52,13 @@ def schedule(turns: Sequence[Received]) -> Played:
     begins: list[float] = []
     underruns, last_heard = 0, -2
     for turn in turns:
-        ready_ms = max(turn.arrived_ms, (turn.tick + 1) * FRAME_MS + DELAY_MS)
+        came_ms = max(turn.arrived_ms, (turn.tick + 1) * FRAME_MS)
         if turn.level_dbfs <= AUDIBLE_DBFS:
-            begins.append(ready_ms)
+            begins.append(came_ms)
             continue
-        if last_heard == turn.tick - 1 and ready_ms > free_ms + _UNDERRUN_MS:
-            underruns += 1
-        begin = max(ready_ms, free_ms)
+        dry = came_ms > free_ms
+        underruns += dry and last_heard == turn.tick - 1
+        begin = came_ms + LEAD_MS if dry else free_ms
         begins.append(begin)
         free_ms, last_heard = begin + FRAME_MS, turn.tick
     return Played(begins, underruns)

@@ -10,16 +10,21 @@ LOUD = np.full(4800, 3000, np.int16)
 QUIET = np.full(4800, 3, np.int16)  # -81 dBFS
 
 
-def test_a_turn_is_played_at_its_ticks_end_and_the_devices_delay() -> None:
-    played = schedule([Received(0, 201.0, LOUD), Received(1, 405.0, LOUD)])
-    assert played.begins_ms == [220.0, 420.0]
+def test_sound_begins_a_lead_after_it_came_and_goes_on_without_a_hole() -> None:
+    played = schedule([Received(0, 201.0, LOUD), Received(1, 455.0, LOUD), Received(2, 610.0, LOUD)])
+    # 201 + 60; tick 1 came 55 ms after its due, which the lead bears
+    assert played.begins_ms == [261.0, 461.0, 661.0]
     assert played.underruns == 0
+
+
+def test_nothing_is_played_before_it_is_due() -> None:
+    assert schedule([Received(0, 195.0, LOUD)]).begins_ms == [260.0], "clocks differ by a little"
 
 
 def test_what_comes_late_is_played_on_arrival_and_what_follows_waits_for_it() -> None:
     played = schedule([Received(0, 210.0, LOUD), Received(1, 500.0, LOUD), Received(2, 610.0, LOUD)])
-    # tick 0 ends at 420; tick 1 came at 500, 80 ms too late to go on; tick 2 waits for tick 1's end
-    assert played.begins_ms == [220.0, 500.0, 700.0]
+    # tick 0 ends at 470; tick 1 came at 500, 30 ms too late to go on; tick 2 waits for tick 1's end
+    assert played.begins_ms == [270.0, 560.0, 760.0]
     assert played.underruns == 1
 
 
@@ -28,7 +33,7 @@ def test_silence_holds_no_place() -> None:
         [Received(0, 800.0, LOUD), Received(1, 810.0, LOUD), Received(2, 820.0, QUIET), Received(3, 830.0, None),
          Received(6, 1401.0, LOUD)]
     )  # fmt: skip
-    assert played.begins_ms == [800.0, 1000.0, 820.0, 830.0, 1420.0]
+    assert played.begins_ms == [860.0, 1060.0, 820.0, 830.0, 1461.0]
     assert played.underruns == 0, "a pause is no underrun"
 
 
@@ -37,8 +42,8 @@ def test_the_loudspeakers_channel_is_right_to_the_sample() -> None:
     sound = mix(turns, schedule(turns).begins_ms, 900.0)
     assert len(sound) == 21_600
     expected = np.zeros(21_600, np.int16)
-    expected[5_280:10_080] = 3000  # 220 ms
-    expected[12_006:16_806] = 3000  # 500.25 ms
+    expected[6_480:11_280] = 3000  # 270 ms
+    expected[13_446:18_246] = 3000  # 560.25 ms
     assert np.array_equal(sound, expected)
 
 
