@@ -21,7 +21,7 @@ _OPEN_TIMEOUT_S = 10.0
 _RESUME_TIMEOUT_S = 4.0  # of one attempt: a server that is paused takes connections and says nothing
 _RESUME_WITHIN_S = 12.0  # a session waits about so long
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-_PING_INTERVAL_S, _PING_TIMEOUT_S = 1.0, 3.0
+_PING_INTERVAL_S, _PING_TIMEOUT_S = 1.0, 2.0
 _PING_TIMED_OUT = 1011  # the close code that websockets gives up with then
 
 

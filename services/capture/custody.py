@@ -67,7 +67,9 @@ class Custody:
         self._partitions = partitions
         self._guests: set[int] = set()  # partitions beyond the shares, in which sessions were taken over
         self._changing = asyncio.Lock()
-        self._ends: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}  # of partitions whose past is not read yet
+        self._read_already: set[TopicPartition] = set()
+        self._consumer: Consumer | None = None
         self._caught_up = asyncio.Event()
         self._caught_up_at = float("inf")
         self._swept_at = self._awake_since = clock.monotonic()
@@ -89,6 +91,7 @@ class Custody:
         control = sorted(tp for tp in partitions if tp.topic == SESSION_CONTROL.name)
         if not control:
             return
+        self._consumer = consumer
         since_ms = max(0, int(self._clock.wall_ms()) - LOOK_BACK_MS)
         ends = await consumer.end_offsets(control)
         found = await consumer.offsets_for_times(dict.fromkeys(control, since_ms))
@@ -109,6 +112,21 @@ class Custody:
         if source in self._ends and incoming.record.offset + 1 >= self._ends[source]:
             del self._ends[source]
             self._check_caught_up()
+
+    async def _look_for_gaps(self) -> None:
+        """Past that ends with records which nobody was given (undecodable ones) is over when the reader is past it.
+
+        Seen twice, so that what it has just fetched is handled, too.
+        """
+        assert self._consumer is not None
+        try:
+            past = {source for source, end in self._ends.items() if await self._consumer.position(source) >= end}
+        except LogUnavailable:
+            return
+        for source in past & self._read_already:
+            del self._ends[source]
+        self._read_already = past
+        self._check_caught_up()
 
     def _check_caught_up(self) -> None:
         if not self._ends and not self._caught_up.is_set():
@@ -196,8 +214,12 @@ class Custody:
                 pause = asyncio.create_task(self._clock.sleep(SWEEP_S))
                 await asyncio.wait({pause, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 pause.cancel()
-                if not stop.is_set() and self._caught_up.is_set():
+                if stop.is_set():
+                    break
+                if self._caught_up.is_set():
                     await self._sweep()
+                elif self._ends:
+                    await self._look_for_gaps()
         finally:
             stopping.cancel()
             for task in self._adopting.values():
@@ -216,10 +238,12 @@ class Custody:
 
     def _is_orphan(self, known: Known, now: float) -> bool:
         """Nobody has said for long that it holds the session, or it was ours before this process was started anew."""
-        if self._holder.session(known.session_id) is not None or known.session_id in self._adopting:
-            return False
         settings = self._settings
         silent_s = now - max(known.heard_at, self._awake_since)
+        if silent_s <= min(settings.capture_resume_grace_s, settings.capture_hold_interval_s):
+            return False
+        if self._holder.session(known.session_id) is not None or known.session_id in self._adopting:
+            return False
         if known.capture_id == settings.instance_id and known.heard_at <= self._caught_up_at:
             return silent_s > settings.capture_resume_grace_s + SWEEP_S
         # Not all processes at the same moment.

@@ -306,6 +306,23 @@ async def test_a_change_that_was_in_no_frame_yet_is_in_the_next() -> None:
         assert (await two.topics.control(sid))[-1].config == config
 
 
+async def test_garbage_at_the_end_of_the_control_topic_keeps_nobody_waiting() -> None:
+    async with answered_topics() as topics:
+        async with running_capture(topics=topics, instance_id="one") as one:
+            session = await StreamClient(one.url).__aenter__()
+            seen = await turns_until(session, 1)
+            await one.crash()
+            session.abort()
+        sid = session.welcome.session_id
+        await topics.send_raw(SESSION_CONTROL.name, sid, session.welcome.start_ms, b"\xc1")
+        async with running_capture(topics=topics, instance_id="two") as two:
+            move_to(session, two)
+            await session.resume()
+            await session.bye()
+            seen += await to_the_end(session)
+        assert [turn.tick for turn in seen] == list(range(len(seen)))
+
+
 async def test_a_recording_goes_on_where_its_frames_end() -> None:
     pcm = np.random.default_rng(3).integers(1, 20_000, 16_000 * 6, dtype=np.int16).tobytes()
     async with two_captures() as (one, two):

@@ -2,7 +2,7 @@
 
 import { decode, encode } from "./msgpack.js";
 
-const RETRY_MS = [200, 500, 1000, 2000, 3000];
+const RETRY_MS = [200, 500, 1000, 2000, 3000, 3000]; // as long as the server keeps a session for its client
 const MAX_BUFFERED_BYTES = 1_000_000;
 
 /** Emits CustomEvents named after the server's messages, and "state" with idle | connecting | live | reconnecting | ended. */
@@ -67,7 +67,8 @@ export class Stream extends EventTarget {
       this.become("ended");
     } else if (message.type === "error") {
       message = { fatal: true, ...message }; // a default that the server leaves out
-      this.fatal = this.fatal || message.fatal;
+      const later = this.welcome && message.retry_after_ms; // a server that is being started again
+      this.fatal = this.fatal || (message.fatal && !later);
     }
     this.emit(message.type, message);
   }
