@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from infra.replay.compare import Comparison, compare_turns
+from infra.replay.find import read_session
+from infra.replay.rerun import follow
 from schemas import records as r
 from schemas.topics import BACKGROUND_RESULTS, ENCODER_FRAMES, INTERACTION_TURNS
 from services.interaction.echo import EchoModel
@@ -133,3 +136,21 @@ async def test_an_unknown_voice_is_told_and_the_default_one_speaks() -> None:
     assert [t.audio for t in plain] == [t.audio for t in unknown] != [t.audio for t in chosen]
     assert unknown[0].events[-1].data == {"unknown_voice": "zoe", "voice": "anna", "voices": ["anna", "bert", "carla"]}
     assert not any(t.events for t in plain + chosen)
+
+
+async def test_a_replay_of_what_was_spoken_through_a_crash_gives_the_same_bytes() -> None:
+    async with memory_rig() as rig:
+        await rig.interaction("interaction-0", Talker(), voice=speaker(), max_records=5)
+        await publish(rig.log, ENCODER_FRAMES, frames(11, "a"))
+        await read_all(rig.log, INTERACTION_TURNS, 11)
+        await rig.crash("interaction-0")
+        await publish(rig.log, ENCODER_FRAMES, frames(40, "a", first=11))
+        await rig.interaction("interaction-1", Talker(), voice=speaker())
+        await read_all(rig.log, INTERACTION_TURNS, 40, done=lambda got: sum(hasattr(t, "tick") for t in got) >= 40)
+        recorded = await read_session(rig.log, "a")
+    assert any(turn.audio for turn in recorded.turns.values())
+    for voice, same in ((speaker(), True), (None, False)):
+        comparison = Comparison()
+        compare_turns(recorded, follow(Talker(), recorded, recorded.inputs(), voice), comparison)
+        assert comparison.turns == 40
+        assert comparison.identical is same

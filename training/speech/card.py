@@ -82,6 +82,7 @@ def write(folder: Path, checkpoints: Path, notes: str) -> None:
     millions = {part: f"{count / 1e6:.1f} M" for part, count in counts.items()}
     wer, opinion = percent(evaluation["speech_wer"]), score(evaluation["speech_dnsmos"])
     elsewhere = f"{min(evaluation['step_ratio_elsewhere']):.2f} to {max(evaluation['step_ratio_elsewhere']):.2f}"
+    cuts = evaluation["interruptions"]
     right = percent(guessed["words_right"])
     skill = evaluation["skills"]
     sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
@@ -126,6 +127,10 @@ pace of its queue; {evaluation["recogniser"]} hears them. `python -m training.sp
 | widest gap between the voices' levels | {evaluation["level_spread_db"]:.1f} dB | |
 | step at tick borders against the samples around | {evaluation["border_step_ratio"]:.2f} | |
 | the same 25, 50, … ms behind the borders | {elsewhere} | |
+
+Cut at random ticks of {cuts["n"]} sentences: silent after the tick of the cut in {cuts["silent_after_the_tick"]}.
+The last word that the turns tell of is the last one heard in {cuts["last_word_told_is_last_heard"]}, the last or the
+last but one in {cuts["or_last_but_one"]}: a recogniser completes words that it hears half.
 
 Words that no dictionary has are guessed from their letters: {right} of held-out dictionary words right (stress apart),
 {percent(guessed["phoneme_errors"])} phonemes wrong.
