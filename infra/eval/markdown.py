@@ -139,11 +139,11 @@ def _checks(checks: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         lines.append(f"- **metric defect** {found['metric']}: {found['text']}")
     if by_kind["unchecked"]:
         names_of = ", ".join(found["metric"] for found in by_kind["unchecked"])
-        lines.append(f"- unchecked, for want of recordings of the oracle: {names_of}")
+        lines.append(f"- unchecked, for the oracle has no value there (no recordings, or n < 10): {names_of}")
     lines.append("")
     controls = [name for name in ("always_silent", "always_talking") if name in names]
     if controls and not by_kind["defect"]:
-        lines.append(f"{' and '.join(controls)} win no metric, each judged with its opposite (docs/behaviour.md).")
+        lines.append(f"No metric is won by {' or '.join(controls)}, each judged with its opposite (docs/behaviour.md).")
     if not controls:
         lines.append("There are no recordings of the controls: whether they win something is unchecked.")
     return "\n".join(lines)
