@@ -13,6 +13,7 @@ from services.interaction.nano.config import NanoConfig
 from training.phrases import HELD_OUT, PHRASES, TRAINING
 from training.voices import load
 
+HISTORY = "training.json"
 LICENCES = (
     ("Kokoro-82M (int8)", "Apache-2.0", "human-like voices with exact word ends"),
     ("flite 2.2", "BSD-like (CMU)", "diphone and statistical voices with exact segment ends"),
@@ -78,13 +79,12 @@ def voices_table() -> str:
     return "\n".join(rows)
 
 
-def write(folder: Path, progress: dict[str, Any], plan: dict[str, Any], notes: str) -> None:
+def write(folder: Path, stages: list[dict[str, Any]], notes: str) -> None:
     """``MODEL_CARD.md`` beside the weights."""
     config = NanoConfig.load(folder / "config.json")
     evaluation = json.loads((folder / "evaluation.json").read_text())
     if config.backbone_version not in evaluation["model"]:
         raise ValueError(f"evaluation.json is of {evaluation['model']}, the weights are {config.backbone_version}")
-    seconds, sessions = progress["seconds"], progress["sessions_heard"]
     sizes = {n: (folder / n).stat().st_size for n in ("backbone.safetensors", "encoder.safetensors")}
     parameters = sum(sizes.values()) / 4e6
     intents, heard = len({p.intent for p in PHRASES}), len(config.heard_words) - 1
@@ -106,10 +106,12 @@ not compared with a dense model. 6 tokens a tick; {config.context_ticks} ticks r
 the most probable ones; nothing is sampled.
 
 ## Training
-{progress["step"]} steps of {plan["sessions"]} sessions x {plan["ticks"]} ticks: {sessions} composed sessions,
-{sessions * plan["ticks"] / 18000:.0f} hours of audio heard, seed {plan["seed"]}. AdamW, rate {plan["rate"]}, bfloat16
-products, averaged weights ({plan["ema"]}). {seconds / 60:.0f} minutes of wall time on {plan["threads"]} threads of a
-shared 2-core machine ({platform.machine()}, no GPU), other work running beside it.{notes}
+{stages_table(stages)}
+
+Sessions of 70 ticks, AdamW, bfloat16 products, averaged weights; wall time on a shared 2-core machine
+({platform.machine()}, no GPU), other work running beside it.
+
+{notes}
 
 Data is synthesised by `training/`: {len(TRAINING)} training phrasings of {intents} intents ({open_count} of them open
 questions to delegate), {len(HELD_OUT)} held-out phrasings. Sessions add mid-turn pauses at word borders, interruptions,
@@ -131,7 +133,7 @@ word (a word is due at that tick's end). "Digital silence" sessions have exact z
 {figures_table(evaluation)}
 
 ## Limits
-- It writes words; it has no voice of its own yet.
+- It writes words; the speech stage (`models/speech`) says them, and tells it whether it is heard.
 - English, {intents} scripted intents; anything else is delegated, and unclear speech may be taken for an intent.
 - Synthetic voices only, in training and evaluation: no claim about people's voices, rooms or microphones.
 - The held-out voices were looked at during development and guided the changes told above: they validate, and are no
@@ -143,37 +145,54 @@ word (a word is due at that tick's end). "Digital silence" sessions have exact z
     (folder / "MODEL_CARD.md").write_text(text)
 
 
-def joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """One run's progress out of a run and the fine-tunes that followed it."""
-    total: dict[str, Any] = {"step": 0, "seconds": 0.0, "sessions_heard": 0, "losses": [], "held_out": []}
-    for run in runs:
-        for name in ("losses", "held_out"):
-            total[name] += [row | {"step": row["step"] + total["step"]} for row in run[name]]
-        for name in ("step", "seconds", "sessions_heard"):
-            total[name] += run[name]
-    return total
+def stages_table(stages: list[dict[str, Any]]) -> str:
+    """One row a run: the first from scratch, each other from the weights before it."""
+    rows = ["| stage | steps x sessions | hours heard | rate | what learns | minutes |", "|---|---|---|---|---|---|"]
+    for stage in stages:
+        hours = stage["sessions_heard"] * stage["ticks"] / 18_000
+        rows.append(
+            f"| {stage['release']}, seed {stage['seed']} | {stage['steps']} x {stage['sessions']} | {hours:.0f} "
+            f"| {stage['rate']} | {stage['parts'] or 'everything'} | {stage['seconds'] / 60:.0f} |"
+        )
+    return "\n".join(rows)
 
 
-def _stages(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
-    """A sentence about the fine-tunes; empty without any."""
-    later = [f"{run['step']} at rate {plan['rate']}" for plan, run in zip(plans[1:], runs[1:], strict=True)]
-    return f" Of these steps, the last are fine-tuning: {', then '.join(later)}." if later else ""
+def stage_of(run: Path, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run's row for the table, and its whole progress, both from its folder."""
+    import torch
+
+    progress = json.loads((run / "progress.json").read_text())
+    plan = torch.load(run / "last.pt", weights_only=True, mmap=True)["plan"]
+    names = ("sessions", "ticks", "rate", "seed")
+    stage = {name: plan[name] for name in names} | {
+        "release": release,
+        "steps": progress["step"],
+        "parts": plan.get("parts", ""),
+        "seconds": progress["seconds"],
+        "sessions_heard": progress["sessions_heard"],
+    }
+    return stage, progress
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("models/nano"))
-    parser.add_argument("--run", type=Path, nargs="+", default=[Path("build/train")], help="then its fine-tunes")
-    parser.add_argument("--notes", default="", help="a sentence about this run, e.g. fine-tunes")
+    parser.add_argument("--run", type=Path, default=Path("build/train"), help="the run that made these weights")
+    parser.add_argument("--finetune", action="store_true", help="it went on from the release before: keep its history")
+    parser.add_argument("--notes", default="", help="sentences about this run, added to those before")
     args = parser.parse_args(argv)
-    import torch
-
-    runs = [json.loads((run / "progress.json").read_text()) for run in args.run]
-    plans = [torch.load(run / "last.pt", weights_only=True, mmap=True)["plan"] for run in args.run]
-    progress = joined(runs)
-    plot(progress, args.folder)
-    notes = _stages(plans, runs) + (f" {args.notes}" if args.notes else "")
-    write(args.folder, progress, plans[0], notes)
+    history = args.folder / HISTORY
+    known: dict[str, Any] = {"stages": [], "notes": []}
+    if args.finetune:
+        known = json.loads(history.read_text())
+    release = NanoConfig.load(args.folder / "config.json").release
+    stage, progress = stage_of(args.run, release)
+    stages = [old for old in known["stages"] if old["release"] != release] + [stage]
+    notes = known["notes"] + ([args.notes] if args.notes and args.notes not in known["notes"] else [])
+    history.write_text(json.dumps({"stages": stages, "notes": notes}, indent=1) + "\n")
+    if not args.finetune:
+        plot(progress, args.folder)
+    write(args.folder, stages, "\n\n".join(notes))
     return 0
 
 

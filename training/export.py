@@ -19,8 +19,8 @@ from training.learner import Learner
 MODEL = Path("models/nano")
 
 
-def export(checkpoint: Path, folder: Path) -> NanoConfig:
-    """Export and return the configuration, which names both versions."""
+def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
+    """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's."""
     state = torch.load(checkpoint, weights_only=True)
     config = NanoConfig.from_dict(state["config"])
     learner = Learner(config)
@@ -29,7 +29,10 @@ def export(checkpoint: Path, folder: Path) -> NanoConfig:
     encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
     config = dataclasses.replace(
-        config, encoder_version=weights_version(encoder), backbone_version=backbone_version(backbone)
+        config,
+        release=release or config.release,
+        encoder_version=weights_version(encoder),
+        backbone_version=backbone_version(backbone),
     )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(encoder, folder / ENCODER_WEIGHTS, metadata={"version": config.encoder_version})
@@ -44,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=Path("build/train/last.pt"))
     parser.add_argument("--folder", type=Path, default=MODEL)
+    parser.add_argument("--release", default="", help="a new release number")
     args = parser.parse_args(argv)
-    config = export(args.checkpoint, args.folder)
+    config = export(args.checkpoint, args.folder, args.release)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 
