@@ -41,7 +41,7 @@ class NanoConfig:
     text_words: tuple[str, ...]
     heard_words: tuple[str, ...]
     name: str = "nano"
-    release: str = "0.1.0"
+    release: str = "0.2.0"
     encoder_version: str = ""
     backbone_version: str = ""
     temperature: float = 0.0
