@@ -39,7 +39,7 @@ def folder(tmp_path):
 def test_encoder_and_backbone_of_one_folder_fit(folder):
     nano, encoder = NanoModel.load(folder), FrameEncoder.load(folder)
     assert (nano.encoder_version, nano.d) == (encoder.version, encoder.d)
-    assert nano.name.startswith("nano-0.1.0+")
+    assert nano.name == f"nano-{nano.config.release}+{nano.config.backbone_version}"
 
 
 def test_another_encoder_is_refused_by_name(folder):
