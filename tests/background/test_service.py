@@ -16,7 +16,7 @@ from services.background.settings import BackgroundSettings
 from shared.clock import SystemClock
 from shared.context import FACTS, TASKS, SharedContext, WorkerRegistry
 from tests.background.rig import PARTITIONS, Rig, serving, settings
-from tests.speech import say
+from tests.saying import say
 
 Kind = r.ResultKind
 STORY = "Tell me a very long story about a dog that goes to the sea with its friends."

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.speech import say
+from tests.saying import say
 
 FLAGS = [
     "--no-sandbox",
