@@ -115,13 +115,14 @@ def test_the_report_has_a_line_for_every_row_and_for_what_was_left_out() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.kafka
 def test_a_real_fault_ends_in_a_report_without_losses(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "infra.chaos", "--faults", "kill-interaction,kill-capture", "--sessions", "4"]
     command += ["--kafka-nodes", "1", "--standby", "no"]
     done = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-        capture_output=True, text=True, timeout=400, check=False,
+        capture_output=True, text=True, timeout=380, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "build" / "reports" / "chaos.json").read_text())
