@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
 
         tiny_run(Path("build/tiny-speech"))
         return 0
-    for step in ("lexicon", "synth", "vocoder", "head", "letters", "export", "evaluate", "card"):
+    for step in ("lexicon", "synth", "vocoder", "head", "tune", "letters", "export", "evaluate", "card"):
         print(f"== training.speech.{step}", flush=True)
         status = subprocess.run([sys.executable, "-m", f"training.speech.{step}"], check=False).returncode
         if status:

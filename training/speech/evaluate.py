@@ -61,7 +61,7 @@ class Judged:
     def of(cls, text: str, audio: Floats) -> Judged:
         judge = importlib.util.find_spec("speechmos") is not None
         loud = 20 * float(np.log10(max(level(audio), 1e-5)))
-        return cls(text, heard(audio), opinion(audio) if judge else None, loud)
+        return cls(text, heard(audio, plain_words(text)), opinion(audio) if judge else None, loud)
 
     @property
     def right(self) -> bool:
@@ -95,9 +95,10 @@ def of_teacher(text: str, voice: str, folder: Path = texts.CACHE / "judged") -> 
 def sentences(count: int) -> list[str]:
     """Held-out sentences, the same for every model: four fifths from WordNet, the rest with numbers and names."""
     rng = np.random.default_rng(99)
-    opened = [t for t in texts.wordnet_examples() if texts.held_out(t) and len(t.split()) >= 4]
-    opened = [t for t in opened if all("<" not in teacher.symbols(t, accent) for accent in ("us", "gb"))]
-    filled = [t for t in texts.assistant_texts(4000, seed=99) if texts.held_out(t)]
+    opened, filled = (
+        [t for t in lines if texts.held_out(t) and len(t.split()) >= 4 and teacher.knows(t)]
+        for lines in (texts.wordnet_examples(), texts.assistant_texts(4000, seed=99))
+    )
     chosen = [opened[i] for i in rng.permutation(len(opened))[: count - count // 5]]
     return chosen + [filled[i] for i in rng.permutation(len(filled))[: count // 5]]
 
@@ -137,7 +138,8 @@ def interruptions(speaker: Speaker, count: int, seed: int = 5) -> dict[str, Any]
         speaker.close(session)
         silent += all(audio is None for audio in out[cut + 1 :]) or out[cut] is None
         sound = np.frombuffer(b"".join(a or bytes(2 * OUTPUT_SAMPLES) for a in out), dtype="<i2")
-        got, wanted = heard(sound.astype(np.float32) / 32767.0), plain_words(" ".join(told))
+        wanted = plain_words(" ".join(told))
+        got = heard(sound.astype(np.float32) / 32767.0, wanted)
         same += got[-1:] == wanted[-1:]
         near += wanted[-1] in got[-2:] if wanted else not got
     counts = {"last_word_told_is_last_heard": same, "or_last_but_one": near}

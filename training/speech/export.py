@@ -33,7 +33,9 @@ def export(checkpoints: Path, folder: Path, sizes: SpeechConfig | None = None) -
     """
     tensors: dict[str, Tensor] = {}
     for part in PARTS:
-        saved = load_file(checkpoints / f"{part}.safetensors")
+        tuned = checkpoints / "tuned.safetensors"
+        own = checkpoints / f"{part}.safetensors"
+        saved = load_file(tuned if part == "vocoder" and tuned.exists() else own)
         weights = {name[4:]: t for name, t in saved.items() if name.startswith("net.")}
         tensors |= {f"{part}.{name}": t.to(torch.float16).contiguous() for name, t in weights.items()}
     version = weights_version({name: t.float() for name, t in tensors.items()})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,24 +25,28 @@ _OVERALL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])  # DNSMOS P.835's ow
 
 @lru_cache(maxsize=1)
 def recogniser() -> Any:
-    """Whisper base, else tiny.en; raises ``HearingMissing``."""
+    """Whisper base, else tiny.en. Raises ``HearingMissing``."""
     return load()
 
 
 def plain_words(text: str) -> list[str]:
     """Words as they are spoken: numbers spelt out, no marks, no case."""
-    tokens = text.split()
+    tokens = re.sub(r"(?<=\d)-(?=\d)", " ", text).split()
     spoken = [
         spell(token, before, after).words
         for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False)
     ]
-    return [word.strip(".").replace("'", "") for words in spoken for word in words]
+    plain = [word.strip(".").replace("'", "").replace("metre", "meter") for words in spoken for word in words]
+    return ["okay" if word == "ok" else word for word in plain]
 
 
-def heard(audio: Floats) -> list[str]:
-    """What Whisper hears in 24 kHz audio."""
+def heard(audio: Floats, wanted: list[str]) -> list[str]:
+    """What Whisper hears in 24 kHz audio. Numbers may be written as digits or not, whichever comes nearer: with digits
+    1 2 3 becomes 123, and without them it loses the way in long ones."""
     samples = soxr.resample(audio, RATE_HZ, 16_000)
-    return plain_words(" ".join(word.text for word in transcribe(recogniser(), samples)))
+    free = " ".join(w.text for w in transcribe(dataclasses.replace(recogniser(), digits=()), samples))
+    spelt = " ".join(w.text for w in transcribe(recogniser(), samples)) if re.search(r"\d", free) else free
+    return min((plain_words(free), plain_words(spelt)), key=lambda got: word_errors(wanted, got))
 
 
 def word_errors(wanted: list[str], got: list[str]) -> int:

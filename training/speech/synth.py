@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.speech.g2p import ACCENTS
 from training.speech import teacher, texts
 
 SHARD = 32
@@ -30,7 +29,7 @@ def plan(seed: int = 0) -> list[tuple[str, str]]:
     rng.shuffle(skills)
     opened = [t for t in texts.wordnet_examples() + texts.assistant_texts(ASSISTANT, seed) if not texts.held_out(t)]
     rng.shuffle(opened)
-    opened = [t for t in opened[:OPEN] if all("<" not in teacher.symbols(t, a) for a in ACCENTS)]
+    opened = [t for t in opened[:OPEN] if teacher.knows(t)]
     spoken = [(text, teacher.VOICES[i % len(teacher.VOICES)]) for i, text in enumerate(opened)]
     mixed: list[tuple[str, str]] = []
     while skills:  # one skill phrase to two open sentences until there is none left

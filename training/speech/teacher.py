@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.speech.g2p import Phonemiser, Word, read_lexicon
+from services.interaction.speech.g2p import ACCENTS, Phonemiser, Word, read_lexicon
 from training import kokoro
 from training.speech.lexicon import LEXICON
 from training.voices import load
@@ -57,6 +57,11 @@ def symbols(text: str, which: str) -> str:
     """``^hˈW ˈɑɹ ju?$``: the whole sentence; a mark stands before its space; without one at the end, a full stop."""
     joined = " ".join(w.phones + w.mark for w in words(text, which) if w.phones)
     return f"^{joined}$" if joined[-1:] in ".?!" else f"^{joined.rstrip(',')}.$"
+
+
+def knows(text: str) -> bool:
+    """Whether the dictionary has all its words in both accents: nothing is guessed from letters."""
+    return all("<" not in symbols(text, which) for which in ACCENTS)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,64 @@
+"""Goes on with the vocoder on what the head draws: its mels are smoother than real ones, and that can be learned.
+
+Durations and F0 are the teacher's, so the sound to be made is still the teacher's own. Half of the sentences keep their
+real mels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from services.interaction.speech.config import MELS
+from services.interaction.speech.head import SpeechHead
+from services.interaction.speech.vocoder import Vocoder
+from training.speech.data import Example, read
+from training.speech.head import collate
+from training.speech.loop import Plan, train
+from training.speech.texts import CACHE
+from training.speech.vocoder import config, losses_of
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    """A network's own tensors out of a checkpoint."""
+    return {name[4:]: t for name, t in load_file(path).items() if name.startswith("net.")}
+
+
+@torch.inference_mode()
+def drawn(net: SpeechHead, one: Example) -> Example:
+    """The example with the head's mels in the place of its own."""
+    batch = collate([one], np.random.default_rng(0))
+    encoded = net.encode(batch.following, batch.voices)
+    owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
+    out = net.decode(encoded.codes.gather(1, owner), batch.place, batch.voices)
+    features = one.features.copy()
+    features[:, :MELS] = out[0, :, :MELS].numpy()
+    return dataclasses.replace(one, features=features)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
+    parser.add_argument("--folder", type=Path, default=CACHE)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    head, vocoder = SpeechHead(config()), Vocoder(config())
+    head.load_state_dict(weights(args.folder / "head.safetensors"))
+    vocoder.load_state_dict(weights(args.folder / "vocoder.safetensors"))
+    examples = read(args.folder / "shards")
+    examples = [drawn(head.eval(), e) if i % 2 else e for i, e in enumerate(examples)]
+    plan = Plan(args.steps, 6e-4, seconds=60 * args.minutes)
+    train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
