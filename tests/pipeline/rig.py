@@ -174,9 +174,11 @@ class Rig:
         self.log = log
         self.processes: dict[str, Process] = {}
 
-    async def encoder(self, name: str = "encoder-0", *, standby: bool = False) -> None:
+    async def encoder(
+        self, name: str = "encoder-0", *, standby: bool = False, weights: FrameEncoder | None = None
+    ) -> None:
         log = FreezableLog(self.log)
-        worker = EncoderWorker(new_encoder(), log, SystemClock(), client_id=name)
+        worker = EncoderWorker(weights or new_encoder(), log, SystemClock(), client_id=name)
         loop = encoder_loop(log, worker, SystemClock(), name=name)
         leases = self._leases("encoder", name, standby=standby)
         keeper = LeaseKeeper(log, SystemClock(), worker, CAPTURE_FRAMES, leases)

@@ -23,12 +23,9 @@ from schemas.topics import (
     INTERACTION_TURNS,
     SESSION_CONTROL,
 )
-from services.encoder.app import new_loop as encoder_loop
 from services.encoder.model import FrameEncoder
-from services.encoder.worker import EncoderWorker
 from services.interaction.echo import EchoModel
 from services.interaction.nano.model import NanoModel
-from shared.clock import SystemClock
 from shared.log.memory import MemoryLog
 from tests.pipeline.rig import PARTITIONS, START_MS, Rig, capture_frame, memory_rig, publish, read_all
 from tests.pipeline.test_interaction_worker import Delegating, result
@@ -150,10 +147,8 @@ class Conversation:
         await append(self.rig.log, SESSION_CONTROL, [ended(s, len(own)) for s, own in self.frames.items()], prefix="")
 
 
-async def encoder(rig: Rig, name: str = "encoder-0") -> None:
-    worker = EncoderWorker(FrameEncoder.load(RELEASED), rig.log, SystemClock(), client_id=name)
-    loop = encoder_loop(rig.log, worker, SystemClock(), name=name)
-    await rig._start(name, worker, loop, "encoder", standby=False, lease_ms=250)
+async def encoder(rig: Rig) -> None:
+    await rig.encoder(weights=FrameEncoder.load(RELEASED))
 
 
 def released(capacity: int = 4) -> NanoModel:

@@ -7,11 +7,8 @@ import pytest
 from infra.replay.find import read_session
 from infra.replay.run import same
 from schemas import records as r
-from services.interaction.app import new_loop
 from services.interaction.models import load_voice
 from services.interaction.settings import InteractionSettings
-from services.interaction.worker import InteractionWorker
-from shared.clock import SystemClock
 from tests.pipeline.rig import Rig, memory_rig
 from tests.replay.conversations import RELEASED, ROOT, Conversation, capture_frames, encoder, released
 from tests.replay.test_replay import changed
@@ -23,9 +20,7 @@ IN_MID_SENTENCE = 31
 
 async def speaker(rig: Rig, name: str) -> None:
     voice = load_voice(InteractionSettings(speech="on", speech_dir=ROOT / "models" / "speech"))
-    worker = InteractionWorker(released(), rig.log, SystemClock(), client_id=name, voice=voice)
-    loop = new_loop(rig.log, worker, SystemClock(), name=name)
-    await rig._start(name, worker, loop, "interaction", standby=False, lease_ms=250)
+    await rig.interaction(name, released(), voice=voice)
 
 
 async def test_the_sound_of_a_session_is_the_same_to_the_byte_through_a_crash() -> None:
