@@ -29,7 +29,7 @@ _MORE = {  # spoken by the skills, absent there: (American, British)
 def _data() -> Path:
     spec = importlib.util.find_spec("misaki")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the package misaki is not installed: pip install 'microturn[voices]'")
+        raise FileNotFoundError("the package misaki is not installed: pip install 'microturn[train]'")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
