@@ -261,7 +261,7 @@ class LeaseKeeper:
         warm = set(tenant.warm())
         claims = {p: self._next_epoch(p) for p in sorted(mine) if self._may_claim(p, now, p in warm)}
         if claims:
-            self._claims |= dict.fromkeys(claims, now)
+            self._claims |= dict.fromkeys(claims, self._clock.monotonic())  # following may have taken its time
             _log.info("partitions_claimed", partitions=list(claims), warm=sorted(warm & claims.keys()))
             await tenant.claim(claims)
         if not mine and warm >= wanted:
