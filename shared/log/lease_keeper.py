@@ -62,9 +62,9 @@ class LeaseSettings:
     service: str
     instance: str
     standby: bool = False
-    beat_s: float = 0.1
+    beat_s: float = 0.05
     idle_beat_s: float = 0.5
-    lease_ms: int = 200
+    lease_ms: int = 150
     calm_s: float = 2.0
     """A living owner that stays keeps a partition at least so long."""
     lonely_s: float = 5.0
