@@ -22,6 +22,8 @@ _RESUME_TIMEOUT_S = 4.0  # of one attempt: a server that is paused takes connect
 _RESUME_WITHIN_S = 12.0  # a session waits about so long
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 1.0, 2.0
+_CLOSE_S, _BRIEF_CLOSE_S = 2.0, 0.2
+_YOUNG_S = 15.0
 _PING_TIMED_OUT = 1011  # the close code that websockets gives up with then
 
 
@@ -85,6 +87,7 @@ class StreamClient:
         self._hello = client.Hello(rate_hz=rate_hz, config=config or SessionConfig(), pace=pace, token=token)
         self._persistent = persistent
         self._said_bye = False
+        self._opened_at = 0.0
         self._welcome: client.Welcome | None = None
         self._socket: ClientConnection | None = None
 
@@ -177,7 +180,8 @@ class StreamClient:
                 compression=None,
                 max_size=4 * client.MAX_MESSAGE_BYTES,
                 open_timeout=timeout_s,
-                close_timeout=2,
+                # A server that does not answer pings won't answer a close either, and we have somewhere else to go.
+                close_timeout=_BRIEF_CLOSE_S if self._persistent else _CLOSE_S,
                 # The server does that, but who has somewhere else to go wants to know when the server is paused.
                 ping_interval=_PING_INTERVAL_S if self._persistent else None,
                 ping_timeout=_PING_TIMEOUT_S,
@@ -196,6 +200,7 @@ class StreamClient:
             raise
         # Only now: whoever plays audio beside us must not be heard before the hello.
         self.url, self._socket, self._welcome = url, socket, first
+        self._opened_at = self.clock.monotonic()
         return first
 
     # --- sending
@@ -259,7 +264,19 @@ class StreamClient:
                     raise
                 await self.resume(elsewhere=broken.silent)
                 continue
+            except Refusal as refusal:
+                if not self._persistent or not self._was_ours(refusal):
+                    raise
+                await self.resume()
+                continue
             yield message
+
+    def _was_ours(self, refusal: Refusal) -> bool:
+        """Whether it was an earlier, given up attempt of our own that took the session from the present server.
+
+        On a connection that had lasted it is somebody else who has our token; there is no fighting over it.
+        """
+        return refusal.error.code == "moved" and self.clock.monotonic() - self._opened_at < _YOUNG_S
 
     async def turns(self) -> AsyncGenerator[client.Turn, None]:
         """Only the turns; see ``messages``."""

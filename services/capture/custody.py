@@ -155,6 +155,24 @@ class Custody:
         # One that ended well is played out: its client may have lost its socket just before the last turns.
         return known if known.ended is None or known.ended.reason == "bye" else None
 
+    async def confirm(self, session: Session) -> bool:
+        """Whether a session that we hold is still ours, as the log has it.
+
+        A process that was paused does not know yet what others have claimed meanwhile; it learns it from its own word,
+        read back in its place. When it is not ours, the session has been given up when this returns.
+
+        Raises:
+            Fatal: the log does not answer; coming back may help.
+        """
+        capture_id = self._settings.instance_id
+        verdict = self.directory.claim(session.id, capture_id, session.framer.epoch)
+        try:
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._holder.emit(Outgoing(SESSION_CONTROL, session.control(capture_id)))
+                return await asyncio.shield(verdict)
+        except (LogUnavailable, TimeoutError):
+            raise Fatal("not_ready", "the log does not answer", close_code=1013, retry_after_ms=1000) from None
+
     async def adopt(self, known: Known, *, end: bool = False) -> Session | None:
         """Take a session over; None when another process has it. Who asks for the same one meanwhile shares it.
 

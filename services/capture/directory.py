@@ -99,7 +99,9 @@ class Directory:
 
     def claim(self, session_id: str, capture_id: str, epoch: int) -> asyncio.Future[bool]:
         """Whether this claim, which is about to be sent, is the one that counts; told once the log has it."""
-        claim = self._claims[session_id] = _Claim(capture_id, epoch)
+        claim = self._claims.get(session_id)
+        if claim is None or (claim.capture_id, claim.epoch) != (capture_id, epoch):
+            claim = self._claims[session_id] = _Claim(capture_id, epoch)
         return claim.verdict
 
     def forget_ended(self, now: float) -> None:

@@ -146,8 +146,12 @@ class Capture:
             Fatal: no such session (any more), or the wrong secret; which of them is not told. Or not just now.
         """
         resume_hash = hash_of(hello.session_id, hello.resume_token)
-        session = self._sessions.get(hello.session_id) or await self._adopt(hello.session_id, resume_hash)
+        session = self._sessions.get(hello.session_id)
         if session is None or not hmac.compare_digest(session.resume_hash, resume_hash):
+            session = None if session is not None else await self._adopt(hello.session_id, resume_hash)
+        elif session.state in (State.LIVE, State.ENDING) and not await self.custody.confirm(session):
+            session = self._sessions.get(hello.session_id) or await self._adopt(hello.session_id, resume_hash)
+        if session is None or session.state is State.CLOSED:
             metrics.SESSIONS_REFUSED.labels("unknown_session").inc()
             raise Fatal("unknown_session", "there is no such session to resume, or its resume_token is another")
         session.resume_token = hello.resume_token
@@ -211,8 +215,8 @@ class Capture:
         metrics.SESSIONS_LOST.inc()
         logger.info("session_lost", session=session_id, epoch=session.framer.epoch)
         if session.outbox is not None:
-            error = client.Error(code="replaced", message="the session was resumed at another server")
-            session.outbox.close(1008, "replaced", error)
+            text = "the session was taken over by another server: resume it, if that was not you"
+            session.outbox.close(1012, "moved", client.Error(code="moved", message=text, retry_after_ms=200))
 
     def detach(self, session: Session, outbox: Outbox) -> None:
         """A socket is gone: its session goes on with gap frames and waits for it a while."""

@@ -204,8 +204,11 @@ async def test_who_vanishes_may_come_back_and_misses_nothing(capture: Running) -
         await session.bye()
         seen += await all_turns(session)
     assert [turn.tick for turn in seen] == list(range(len(seen)))
-    records = await capture.topics.control(session.welcome.session_id)
-    assert [type(one).__name__ for one in records] == ["SessionStarted", "SessionEnded"]
+    started, held, ended = await capture.topics.control(session.welcome.session_id)
+    assert isinstance(started, r.SessionStarted)
+    assert isinstance(held, r.SessionHeld), "the process made sure that the session is still its own"
+    assert (held.capture_epoch, held.resume_hash) == (0, started.resume_hash)
+    assert isinstance(ended, r.SessionEnded)
 
 
 async def test_who_vanishes_for_good_ends_after_the_grace(capture: Running) -> None:

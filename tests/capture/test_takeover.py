@@ -154,7 +154,7 @@ async def test_the_process_that_lost_it_closes_its_socket_with_a_word() -> None:
         second = StreamClient(two.url)
         second._welcome, second.last_tick = session.welcome, session.last_tick
         await second.resume()
-        with pytest.raises(Refusal, match="replaced"):
+        with pytest.raises(Refusal, match="moved"):
             await to_the_end(session)
         await second.bye()
         await to_the_end(second)

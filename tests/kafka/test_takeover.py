@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from infra.client import StreamClient
+from infra.client.stream import stream_url
 from schemas import client, codec
 from schemas.topics import CAPTURE_FRAMES, INTERACTION_TURNS
 from shared.fencing import Fence
@@ -88,6 +89,12 @@ async def test_sessions_survive_a_killed_and_a_paused_capture(
     await stack.wait_ready("capture-0")
     stack.kill("capture-1", signal.SIGSTOP)
     await all_reach(10)  # the clients leave it as soon as it does not answer their pings
+    # One goes elsewhere and comes back to the paused process, which still believes that it has the session.
+    wanderer = sessions[-1]
+    wanderer.abort()
+    await all_reach(2)
+    wanderer.urls, wanderer.url = [stream_url(second)], stream_url(second)
+    wanderer.abort()
     stack.kill("capture-1", signal.SIGCONT)
     await all_reach(5)
     for session in sessions:
