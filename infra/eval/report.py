@@ -42,7 +42,7 @@ ORDER = ("nano", "harness", "vad_500", "vad_1500", "always_silent", "always_talk
 FAILURES_SHOWN, SUCCESSES_SHOWN = 24, 4
 DRAWN_WITH_FAILURES = frozenset({"nano", "harness", ORACLE})
 TOO_LATE_MS = float(FRAME_MS)  # so late, the player sent a whole frame out of its place
-ELSEWHERE = {"chaos": "make chaos", "capacity": "make bench SUITE=capacity", "overhead": "make bench"}
+ELSEWHERE = {"chaos": "make chaos", "overhead": "make bench", "speech": "make bench SUITE=speech"}
 
 Say = Callable[[str], None]
 
