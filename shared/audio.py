@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from schemas.ticks import INPUT_RATE_HZ, SAMPLE_BYTES
 

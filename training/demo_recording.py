@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from training.bank import Bank, Utterance
 from training.scenes import cut_places

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from training.kokoro import Kokoro, kokoro_ready
 from training.phrases import BACKCHANNELS, BY_TEXT, HELD_OUT, TRAINING

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from schemas.client import MAX_RATE_HZ, MIN_RATE_HZ
 from schemas.ticks import FRAME_MS, SAMPLE_BYTES

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 from msgspec.structs import replace
 
 from infra.eval.heard import Stretch, loud_stretches, merge

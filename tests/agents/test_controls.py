@@ -101,7 +101,7 @@ def test_a_speech_is_cut_into_ticks_without_loss() -> None:
     assert -21.0 < level_dbfs(speech.pcm.astype("<i2").tobytes()) < -19.0
 
 
-async def test_the_controls_speak_real_words(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+async def test_the_controls_speak_real_words(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     speech = synthesise("okay, I see what you mean")
     assert 900 < speech.duration_ms < 2_500

@@ -70,7 +70,7 @@ class Known:
 
 async def play(stages: Known, frames: list[bytes]) -> list[Reply]:
     """Slow stages take less than a tick: what they were asked in one tick is there in the next."""
-    session = HarnessSession("s", stages)  # type: ignore[arg-type]
+    session = HarnessSession("s", stages)
     replies = []
     for tick, audio in enumerate(frames):
         replies.append(session.step(frame(tick, audio)))
@@ -171,7 +171,7 @@ async def test_who_goes_on_before_a_word_was_said_is_answered_once() -> None:
             await slow.wait()
         return await Known.speak(stages, text)
 
-    stages.speak = speak  # type: ignore[method-assign]
+    stages.speak = speak
     replies = await play(stages, scene(10_000, (1_000, 2_000), (3_000, 4_000)))
     assert said(replies) == "Once there was a goat."
     assert [reply.user_text for reply in replies if reply.user_text] == ["tell me", "tell me a story"]

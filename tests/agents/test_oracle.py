@@ -27,11 +27,11 @@ def clip(name: str, role: Role, from_ms: int, to_ms: int, text: str = "hello the
 
 
 def want(kind: Want, from_ms: int, to_ms: int, name: str = "", *meanings: str, **more: object) -> Expectation:
-    return Expectation(want=kind, from_ms=from_ms, to_ms=to_ms, clip=name, meanings=list(meanings), **more)  # type: ignore[arg-type]
+    return Expectation(want=kind, from_ms=from_ms, to_ms=to_ms, clip=name, meanings=list(meanings), **more)
 
 
 def scenario(rows: list[int], clips: list[Clip], expect: list[Expectation], **more: object) -> Scenario:
-    return Scenario(id="x", suite="x", rows=rows, seed=1, duration_ms=14_000, clips=clips, expect=expect, **more)  # type: ignore[arg-type]
+    return Scenario(id="x", suite="x", rows=rows, seed=1, duration_ms=14_000, clips=clips, expect=expect, **more)
 
 
 def played(script: Scenario, late_ms: float = 0.0) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Kept(ctx.WriteBehind):
         super().__init__(ctx.SharedContext("redis://127.0.0.1:1/0"), SystemClock(), capacity=10_000)
         self.values: dict[tuple[str, str], object] = {}
 
-    def put(self, family: ctx.Family[object], session_id: str, value: object) -> None:  # type: ignore[override]
+    def put(self, family: ctx.Family[object], session_id: str, value: object) -> None:
         super().put(family, session_id, value)
         self.values[family.name, session_id] = value
 

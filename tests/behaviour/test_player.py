@@ -26,7 +26,7 @@ BALL = VideoEvent(kind="ball", start_ms=0, end_ms=900, params={"colour": "pink",
 
 
 def scenario(number: int = 0, **fields: object) -> Scenario:
-    return Scenario(id=f"s-{number}", suite="x", rows=[1], seed=7, duration_ms=1200, clips=[NOISE], **fields)  # type: ignore[arg-type]
+    return Scenario(id=f"s-{number}", suite="x", rows=[1], seed=7, duration_ms=1200, clips=[NOISE], **fields)
 
 
 def loud_turn(frame: r.CaptureFrame) -> r.InteractionTurn:
@@ -48,7 +48,7 @@ def test_messages_leave_when_a_microphone_and_a_camera_would_send_them() -> None
 
 async def test_both_channels_are_kept_to_the_sample(tmp_path: Path) -> None:
     script = scenario(video=[BALL], typed=[Typed(at_ms=300, text="hello")])
-    rendered = runner.render(script, None)  # type: ignore[arg-type]  # noise only: no speech is looked up
+    rendered = runner.render(script, None)  # noise only: no speech is looked up
     async with running_capture() as capture:
         capture.topics.make_turn = loud_turn
         made = await player.play(capture.url, script, rendered, tmp_path, model="test", stamp="abc")
@@ -89,7 +89,7 @@ async def test_both_channels_are_kept_to_the_sample(tmp_path: Path) -> None:
 async def test_a_session_that_is_refused_leaves_its_reason(tmp_path: Path) -> None:
     script = scenario()
     async with running_capture(capture_tokens="secret") as capture:
-        made = await player.play(capture.url, script, runner.render(script, None), tmp_path, model="m")  # type: ignore[arg-type]
+        made = await player.play(capture.url, script, runner.render(script, None), tmp_path, model="m")
     assert "bad_token" in made.error and made.ticks == []
     assert recording.load(tmp_path).error == made.error
 
@@ -106,9 +106,9 @@ async def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
         return [job for job in jobs(scenarios, "test", tmp_path, identity) if not job.kept()]
 
     async with running_capture() as capture:
-        await play_all(capture.url, left()[:2], None, seats=Seats(2, fixed=True), done=note)  # type: ignore[arg-type]
+        await play_all(capture.url, left()[:2], None, seats=Seats(2, fixed=True), done=note)
         assert [job.scenario.id for job in left()] == ["s-2"]
-        await play_all(capture.url, left(), None, seats=Seats(2, fixed=True), done=note)  # type: ignore[arg-type]
+        await play_all(capture.url, left(), None, seats=Seats(2, fixed=True), done=note)
     assert sorted(done) == ["s-0", "s-1", "s-2"]
     assert left() == []
     assert len(left("code 2")) == 3, "other code or another model: played again"

@@ -29,11 +29,11 @@ def speech(tmp_path: Path) -> Clips:
 
 def clip(text: str, start: int, length: int, **fields: object) -> Clip:
     return Clip(id=f"c{start}", role=Role.TURN, voice=VOICE, text=text, start_sample=start, end_sample=start + length,
-                **fields)  # type: ignore[arg-type]  # fmt: skip
+                **fields)  # fmt: skip
 
 
 def scenario(*all_clips: Clip, duration_ms: int = 200, **fields: object) -> Scenario:
-    return Scenario(id="s", suite="x", rows=[1], seed=5, duration_ms=duration_ms, clips=list(all_clips), **fields)  # type: ignore[arg-type]
+    return Scenario(id="s", suite="x", rows=[1], seed=5, duration_ms=duration_ms, clips=list(all_clips), **fields)
 
 
 def test_takes_come_back_as_they_were_written(speech: Clips) -> None:

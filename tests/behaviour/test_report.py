@@ -54,9 +54,9 @@ def make(folder: Path, models: list[str]) -> tuple[dict[str, object], str]:
 
 
 def value(made: dict[str, object], metric: str, model: str) -> float | None:
-    rows = [row for row in made["rows"] if (row["metric"], row["model"]) == (metric, model)]  # type: ignore[attr-defined]
+    rows = [row for row in made["rows"] if (row["metric"], row["model"]) == (metric, model)]
     assert len(rows) == 1, (metric, model)
-    return rows[0]["value"]  # type: ignore[no-any-return]
+    return rows[0]["value"]
 
 
 def test_rows_and_pages_say_the_same(folder: Path) -> None:
@@ -70,9 +70,9 @@ def test_rows_and_pages_say_the_same(folder: Path) -> None:
     assert value(made, "tor", "always_silent") == 0.0
     assert "**0.917**" in page and "No recordings: harness." in page and "no voice" in page
     keys = {"metric", "model", "value", "unit", "n", "low", "high", "row", "note"}
-    assert all(set(row) == keys for row in made["rows"])  # type: ignore[attr-defined]
-    assert not [found for found in made["checks"] if found["kind"] == "defect"]  # type: ignore[attr-defined]
-    (failed,) = {f["scenario"] for f in made["failures"] if f["model"] == "nano"}  # type: ignore[attr-defined]
+    assert all(set(row) == keys for row in made["rows"])
+    assert not [found for found in made["checks"] if found["kind"] == "defect"]
+    (failed,) = {f["scenario"] for f in made["failures"] if f["model"] == "nano"}
     assert failed == "turn-000"
     assert (folder / "reports" / "behaviour" / "timelines" / "nano" / "turn-000.png").stat().st_size > 10_000
     assert (folder / "reports" / "behaviour" / "overview.png").exists()
@@ -84,7 +84,7 @@ def test_few_recordings_give_no_rate(folder: Path) -> None:
     made, page = make(folder, ["nano"])
     assert value(made, "tor", "nano") is None
     assert "– n=9" in page
-    assert made["models"][0]["missing"] == 3  # type: ignore[index]
+    assert made["models"][0]["missing"] == 3
 
 
 def test_recordings_of_another_script_and_failed_ones_do_not_count(folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_recordings_of_another_script_and_failed_ones_do_not_count(folder: Path)
         folder / "eval" / "nano" / second.id,
     )
     made, _ = make(folder, ["nano"])
-    (model,) = made["models"]  # type: ignore[misc]
+    (model,) = made["models"]
     assert (model["scored"], model["outdated"], model["failed"]) == (10, 1, {first.id: "Refusal: at_capacity"})
     assert value(made, "tor", "nano") == 1.0
 

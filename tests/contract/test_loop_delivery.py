@@ -220,13 +220,13 @@ def test_any_sequence_of_crashes_and_stops_loses_nothing(
             handler = Answering()
             loop = new_loop(log, handler, clock, max_records=max_records)
             task = asyncio.create_task(loop.run())
-            await until(lambda h=handler, n=after: len(h.seen) >= n or len(set(answered(log))) == 24)  # type: ignore[misc]
+            await until(lambda h=handler, n=after: len(h.seen) >= n or len(set(answered(log))) == 24)
             if is_graceful:
                 loop.stop()
                 await task
             else:
                 await loop.started.wait()
-                log.crash(loop._consumer)  # type: ignore[arg-type]
+                log.crash(loop._consumer)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         handler = Answering()

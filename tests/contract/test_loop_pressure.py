@@ -106,7 +106,7 @@ async def test_deferred_input_holds_the_commit_until_it_is_complete() -> None:
     await publish(log, [frame("s1", t) for t in range(3)])
     handler, kept = Answering(), list[Incoming]()
     loop = new_loop(log, handler, clock)
-    handler.on_batch = defer_all([loop], kept)  # type: ignore[assignment]
+    handler.on_batch = defer_all([loop], kept)
     async with running(loop):
         await until(lambda: len(kept) == 3)
         assert await loop.complete(kept[1], [answer(kept[1])])
@@ -144,7 +144,7 @@ async def test_too_many_deferred_inputs_pause_their_partition_only() -> None:
         await clock.sleep(10)
         assert len(kept) == 4
         for number in range(12):
-            await until(lambda n=number: len(kept) > n)  # type: ignore[misc]
+            await until(lambda n=number: len(kept) > n)
             assert await loop.complete(kept[number], [answer(kept[number])])
     assert [t for s, t in answered(log) if s == slow] == list(range(12))
     assert await committed(log, home(slow)) == 12
@@ -156,7 +156,7 @@ async def test_deferred_input_goes_to_the_next_owner_and_its_old_answer_nowhere(
     await publish(log, [frame("s1", 0)])
     handler, kept = Answering(), list[Incoming]()
     loop = new_loop(log, handler, clock)
-    handler.on_batch = defer_all([loop], kept)  # type: ignore[assignment]
+    handler.on_batch = defer_all([loop], kept)
     async with running(loop):
         await until(lambda: len(kept) == 1)
         log.rebalance("loop-test")
@@ -182,7 +182,7 @@ async def test_work_that_ends_in_revoked_is_committed() -> None:
 
     handler = Ending()
     loop = new_loop(log, handler, clock)
-    handler.on_batch = defer_all([loop], kept)  # type: ignore[assignment]
+    handler.on_batch = defer_all([loop], kept)
     async with running(loop):
         await until(lambda: len(kept) == 1)
     assert answered(log) == [("s1", 0)] and await committed(log, home("s1")) == 1
@@ -216,7 +216,7 @@ async def test_partitions_of_a_crashed_loop_go_on_elsewhere() -> None:
         task = asyncio.create_task(dying.run())
         await until(lambda: len(one.owned) == len(two.owned) == 2)
         lost = next(s for s in sessions_apart(4) if home(s) in one.owned)
-        log.crash(dying._consumer)  # type: ignore[arg-type]
+        log.crash(dying._consumer)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         crashed_at = clock.monotonic()

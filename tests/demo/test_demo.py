@@ -58,7 +58,7 @@ def test_what_is_no_recording_is_named(tmp_path: Path) -> None:
 def turn(tick: int, latency_ms: float = 20.0, **fields: object) -> tuple[client.Turn, float]:
     end_ms = START_MS + 200.0 * (tick + 1)
     defaults = {"floor": "hold", "user": "silent", "timestamp_ms": START_MS + 200 * tick}
-    return client.Turn(tick=tick, frame_end_ms=end_ms, **(defaults | fields)), end_ms + latency_ms  # type: ignore[arg-type]
+    return client.Turn(tick=tick, frame_end_ms=end_ms, **(defaults | fields)), end_ms + latency_ms
 
 
 def conversation(*turns: tuple[client.Turn, float], ticks: int | None) -> Conversation:

@@ -29,7 +29,7 @@ Plain = dict[str, Any]
 @asynccontextmanager
 async def stack(workers: int, model: str = "echo", services: tuple[str, ...] = ()) -> AsyncIterator[LocalStack]:
     options = StackOptions(
-        model=model,  # type: ignore[arg-type]
+        model=model,
         encoders=workers,
         interactions=workers,
         partitions=PARTITIONS,

@@ -72,14 +72,14 @@ class Recorder:
         self.bits: dict[str, list[bytes]] = {}
         inner = nano._forward
 
-        def kept(batch, sessions):  # type: ignore[no-untyped-def]
+        def kept(batch, sessions):
             decisions = inner(batch, sessions)
             for row, item in enumerate(batch):
                 raw = b"".join(d[row].contiguous().numpy().tobytes() for d in decisions)
                 self.bits.setdefault(item.session_id, []).append(raw)
             return decisions
 
-        nano._forward = kept  # type: ignore[method-assign]
+        nano._forward = kept
 
     def step(self, batch: list[StepInput]) -> None:
         for item, output in zip(batch, self.nano.step(batch), strict=True):

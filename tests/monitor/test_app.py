@@ -101,5 +101,5 @@ async def test_what_is_no_turn_goes_to_dead_letters_and_too_old_turns_are_left_o
         await rig.send(INTERACTION_TURNS, turn(T0))
         await rig.clock.advance(5.0)
         letters, summaries = await rig.read(DEAD_LETTERS), await rig.read(SESSION_METRICS)
-    assert [letter.value for _, _, letter in letters] == [b"\x01 no turn"]  # type: ignore[attr-defined]
+    assert [letter.value for _, _, letter in letters] == [b"\x01 no turn"]
     assert [at_ms for _, at_ms, _ in summaries] == [T0]

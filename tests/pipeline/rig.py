@@ -236,7 +236,7 @@ class Rig:
         process = self.processes.pop(name)
         assert process.task is not None
         if process.loop._consumer is not None:
-            self.log.crash(process.loop._consumer.inner)  # type: ignore[attr-defined]
+            self.log.crash(process.loop._consumer.inner)
         process.task.cancel()
         with contextlib.suppress(BaseException):
             await process.task

@@ -175,7 +175,7 @@ def undisturbed(session: str, ticks: int) -> list[int]:
     return tokens
 
 
-class TestNoFaultChangesWhatIsSaid(Conversation.TestCase):  # type: ignore[name-defined,misc]
+class TestNoFaultChangesWhatIsSaid(Conversation.TestCase):
     settings = settings(
         max_examples=12,
         stateful_step_count=14,

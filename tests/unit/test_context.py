@@ -112,7 +112,7 @@ async def test_a_redis_that_hangs_does_not_hang_the_caller(server: LocalRedis, s
 
 @contextlib.asynccontextmanager
 async def writing(shared: ctx.SharedContext, **options: float) -> AsyncIterator[ctx.WriteBehind]:
-    behind = ctx.WriteBehind(shared, SystemClock(), retry_s=0.05, **options)  # type: ignore[arg-type]
+    behind = ctx.WriteBehind(shared, SystemClock(), retry_s=0.05, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(behind.run(stop))
     yield behind

@@ -108,11 +108,11 @@ class Log:
             seq=next(self._seq),
             sent_at_ms=0,
             owned=[r.OwnedPartition(partition=p, epoch=e) for p, e in (owned or {}).items()],
-            **({"lease_ms": 300} | fields),  # type: ignore[arg-type]
+            **({"lease_ms": 300} | fields),
         )
 
     def other(self, instance: str = "other", **fields: object) -> None:
-        self.board.hear(self.lease(instance, **fields), self.now)  # type: ignore[arg-type]
+        self.board.hear(self.lease(instance, **fields), self.now)
 
     def own(self, *, after_s: float = 0.1, read_late_s: float = 0.0) -> None:
         """An own record is sent ``after_s`` from now and read ``read_late_s`` after that."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from infra.eval.recognise import load, transcribe
 from services.interaction.speech.config import RATE_HZ

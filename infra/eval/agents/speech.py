@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from schemas.ticks import OUTPUT_RATE_HZ, OUTPUT_SAMPLES
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from infra.eval.clips import Take, quantised
 from infra.eval.scenario import RATE_HZ, Word
