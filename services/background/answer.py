@@ -12,7 +12,7 @@ from services.background.hearing import Hearing
 from services.background.listen import read_audio
 from services.background.llm import ChatEndpoint, LlmRejected, LlmUnavailable
 from services.background.prompt import messages, question_in, was_typed
-from services.background.speech import Spoken
+from services.background.speech import Spoken, spoken_sentences
 from shared.clock import Clock
 from shared.log.api import Log, LogUnavailable
 from shared.log.retry import Backoff
@@ -97,7 +97,10 @@ class Answerer:
         for attempt in range(backoff.attempts):
             spoken = Spoken(self._limits.max_words, self._limits.max_sentences)
             try:
-                async with aclosing(self._sentences(task, question, spoken)) as sentences:
+                deltas = self._llm.stream(
+                    messages(task.context, question), max_tokens=self._limits.max_words * TOKENS_PER_WORD
+                )
+                async with aclosing(spoken_sentences(deltas, spoken)) as sentences:
                     async for sentence in sentences:
                         yield Step(ResultKind.PARTIAL, sentence)
                 yield _end(spoken)
@@ -114,17 +117,6 @@ class Answerer:
             RETRIES.labels("background").inc()
             await self._clock.sleep(backoff.delay_s(attempt))
         yield Step(ResultKind.ERROR, f"the language model is unavailable: {reason}")
-
-    async def _sentences(self, task: BackgroundTask, question: str, spoken: Spoken) -> AsyncGenerator[str, None]:
-        most = self._limits.max_words * TOKENS_PER_WORD
-        async with aclosing(self._llm.stream(messages(task.context, question), max_tokens=most)) as deltas:
-            async for delta in deltas:
-                for sentence in spoken.feed(delta):
-                    yield sentence
-                if spoken.full:
-                    break
-        for sentence in spoken.finish():
-            yield sentence
 
 
 def _heard(text: str, source: str, why: str = "") -> Step:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 _STARS = re.compile(r"(?<!\w)[*`]+|[*`]+(?!\w)")  # emphasis; a star between words stands for a space
@@ -89,3 +91,15 @@ class Spoken:
 
     def _words(self, more: str) -> int:
         return len(self.text.split()) + len(more.split())
+
+
+async def spoken_sentences(deltas: AsyncGenerator[str, None], spoken: Spoken) -> AsyncGenerator[str, None]:
+    """What a language model streams, a sentence as soon as it is whole; the stream is closed once enough is said."""
+    async with aclosing(deltas):
+        async for delta in deltas:
+            for sentence in spoken.feed(delta):
+                yield sentence
+            if spoken.full:
+                break
+    for sentence in spoken.finish():
+        yield sentence

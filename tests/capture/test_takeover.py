@@ -19,6 +19,7 @@ from services.capture.worker import share_of
 from shared.fencing import Fence
 from shared.log.api import TopicPartition
 from tests.capture.conftest import PARTITIONS, Running, Topics, answered_topics, running_capture, turn_for
+from tests.capture.test_stream import all_turns, turns_until
 
 
 @asynccontextmanager
@@ -29,19 +30,6 @@ async def two_captures(**settings: Any) -> AsyncIterator[tuple[Running, Running]
         running_capture(topics=topics, instance_id="two", **settings) as two,
     ):
         yield one, two
-
-
-async def turns_until(session: StreamClient, tick: int) -> list[client.Turn]:
-    turns = []
-    async for turn in session.turns():
-        turns.append(turn)
-        if turn.tick >= tick:
-            break
-    return turns
-
-
-async def to_the_end(session: StreamClient) -> list[client.Turn]:
-    return [turn async for turn in session.turns()]
 
 
 def move_to(session: StreamClient, *captures: Running) -> None:
@@ -83,7 +71,7 @@ async def test_a_client_goes_on_at_another_process_when_its_own_has_died() -> No
             assert welcome.resume_token == session.welcome.resume_token
             await session.play(pcm)
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
         assert session.ended is not None
         count = session.ended.ticks
         assert [turn.tick for turn in seen] == list(range(count)), "nothing lost, nothing twice, in order"
@@ -139,7 +127,7 @@ async def test_who_still_has_the_session_finds_out_that_it_is_another_s_now() ->
                 session.abort()
             await session.resume()
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
             await stale.close()
         assert [turn.tick for turn in seen] == list(range(len(seen)))
         frames = await accepted_frames(two.topics, sid)
@@ -155,9 +143,9 @@ async def test_the_process_that_lost_it_closes_its_socket_with_a_word() -> None:
         second._welcome, second.last_tick = session.welcome, session.last_tick
         await second.resume()
         with pytest.raises(Refusal, match="moved"):
-            await to_the_end(session)
+            await all_turns(session)
         await second.bye()
-        await to_the_end(second)
+        await all_turns(second)
 
 
 async def test_only_with_its_token_and_no_record_carries_it() -> None:
@@ -211,7 +199,7 @@ async def test_sessions_of_a_dead_process_whose_clients_never_come_are_ended_by_
             await turns_until(session, 1)
             await one.crash()
             session.abort()
-            listening = asyncio.create_task(to_the_end(alive))
+            listening = asyncio.create_task(all_turns(alive))
             ended = (await until_ended(two.topics, sid))[-1]
             await alive.bye()
             turns = await listening
@@ -253,7 +241,7 @@ async def test_the_last_turns_of_a_session_that_said_goodbye_come_from_another_p
             await session.resume()
             for frame in (await accepted_frames(topics, sid)).values():
                 await topics.send(turn_for(frame))
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
         assert session.ended == client.Ended(reason="bye", ticks=records[-1].ticks)
         assert [turn.tick for turn in seen] == list(range(records[-1].ticks))
         assert await topics.control(sid) == records, "nothing is said twice"
@@ -265,7 +253,7 @@ async def test_a_process_reads_beyond_its_shares_what_it_took_over() -> None:
     async with two_captures(capture_share=2) as (one, two):
         async with StreamClient(one.url) as session, StreamClient(two.url) as beside:
             assert partition_of(session.welcome.session_id, PARTITIONS) in shares["one"]
-            listening = asyncio.create_task(to_the_end(beside))
+            listening = asyncio.create_task(all_turns(beside))
             seen = await turns_until(session, 2)
             await one.crash()
             session.abort()
@@ -273,7 +261,7 @@ async def test_a_process_reads_beyond_its_shares_what_it_took_over() -> None:
             await session.resume()
             seen += await turns_until(session, 12)
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
             await beside.bye()
             turns = await listening
         assert [turn.tick for turn in seen] == list(range(len(seen)))
@@ -319,7 +307,7 @@ async def test_garbage_at_the_end_of_the_control_topic_keeps_nobody_waiting() ->
             move_to(session, two)
             await session.resume()
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
         assert [turn.tick for turn in seen] == list(range(len(seen)))
 
 
@@ -336,7 +324,7 @@ async def test_a_recording_goes_on_where_its_frames_end() -> None:
             welcome = await session.resume()
             await session.play_fast(pcm[welcome.next_tick * 6_400 :])
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
         frames = await accepted_frames(two.topics, sid)
         assert [turn.tick for turn in seen] == sorted(frames) == list(range(len(seen)))
         assert b"".join(frames[n].audio for n in sorted(frames))[: len(pcm)] == pcm, "sample for sample"
@@ -351,7 +339,7 @@ async def test_a_process_that_stops_may_leave_its_sessions_to_another() -> None:
             await one.stop()
             seen += await listening
             await session.bye()
-            seen += await to_the_end(session)
+            seen += await all_turns(session)
         assert [turn.tick for turn in seen] == list(range(len(seen)))
         assert session.resumes == 1
         assert [type(one).__name__ for one in await two.topics.control(sid)] == [
@@ -372,7 +360,7 @@ async def test_frames_of_both_never_leave_a_hole_in_the_log() -> None:
                 move_to(session, two, one)
                 seen += await turns_until(session, seen[-1].tick + 5)
                 await session.bye()
-                return session.welcome.session_id, seen + await to_the_end(session)
+                return session.welcome.session_id, seen + await all_turns(session)
 
         for sid, turns in await asyncio.gather(*(moved(number) for number in range(12))):
             assert [turn.tick for turn in turns] == list(range(len(turns)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from services.background.llm import ChatEndpoint
 from services.background.prompt import Message
-from services.background.speech import Spoken
+from services.background.speech import Spoken, spoken_sentences
 
 SYSTEM = "You are a friendly voice assistant on a call. You can hear the user. Reply with one short spoken sentence."
 EXAMPLES = (
@@ -58,14 +57,6 @@ class History:
         return [Message("system", SYSTEM), *EXAMPLES, *kept]
 
 
-async def sentences(llm: ChatEndpoint, prompt: list[Message]) -> AsyncGenerator[str, None]:
-    """The answer, a sentence as soon as it is whole. Raises ``LlmUnavailable`` or ``LlmRejected``."""
-    spoken = Spoken(MAX_WORDS, MAX_SENTENCES)
-    async with aclosing(llm.stream(prompt, max_tokens=MAX_TOKENS)) as deltas:
-        async for delta in deltas:
-            for sentence in spoken.feed(delta):
-                yield sentence
-            if spoken.full:
-                break
-    for sentence in spoken.finish():
-        yield sentence
+def sentences(llm: ChatEndpoint, prompt: list[Message]) -> AsyncGenerator[str, None]:
+    """The answer, a sentence as soon as it is whole. Raises ``LlmUnavailable`` or ``LlmRejected`` on the way."""
+    return spoken_sentences(llm.stream(prompt, max_tokens=MAX_TOKENS), Spoken(MAX_WORDS, MAX_SENTENCES))
