@@ -93,11 +93,7 @@ class Capture:
         Raises:
             Fatal: at capacity, stopping, or a wrong rate, pace or configuration.
         """
-        if self._stopping:
-            raise Fatal("stopping", "this server is stopping", close_code=1012, retry_after_ms=1000)
-        if len(self._sessions) >= self._settings.capture_max_sessions:
-            metrics.SESSIONS_REFUSED.labels("at_capacity").inc()
-            raise Fatal("at_capacity", "all sessions are taken", close_code=1013, retry_after_ms=5000)
+        self._check_room()
         if hello.pace not in ("realtime", "file"):
             raise Fatal("bad_pace", f"pace {hello.pace!r} is neither 'realtime' nor 'file'")
         wall_ms = self._clock.wall_ms()
@@ -137,6 +133,14 @@ class Capture:
         await self._emit(Outgoing(SESSION_CONTROL, started))
         return session
 
+    def _check_room(self) -> None:
+        """Raises ``Fatal`` where coming back later may help."""
+        if self._stopping:
+            raise Fatal("stopping", "this server is stopping", close_code=1012, retry_after_ms=1000)
+        if len(self._sessions) >= self._settings.capture_max_sessions:
+            metrics.SESSIONS_REFUSED.labels("at_capacity").inc()
+            raise Fatal("at_capacity", "all sessions are taken", close_code=1013, retry_after_ms=5000)
+
     async def resume(self, hello: client.Hello, outbox: Outbox) -> Session:
         """Play a session to another socket: first what its client missed, then live.
 
@@ -175,11 +179,7 @@ class Capture:
         known = await self.custody.find(session_id, resume_hash)
         if known is None:
             return None
-        if self._stopping:
-            raise Fatal("stopping", "this server is stopping", close_code=1012, retry_after_ms=1000)
-        if len(self._sessions) >= self._settings.capture_max_sessions:
-            metrics.SESSIONS_REFUSED.labels("at_capacity").inc()
-            raise Fatal("at_capacity", "all sessions are taken", close_code=1013, retry_after_ms=5000)
+        self._check_room()
         session = await self.custody.adopt(known)
         return None if session is None or session.state is State.CLOSED or session.reason == "client_gone" else session
 
