@@ -86,11 +86,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=80, help="80 are about two hours of speech")
     parser.add_argument("--folder", type=Path, default=SHARDS)
+    parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
     args = parser.parse_args(argv)
+    which, of = map(int, args.share.split("/"))
     args.folder.mkdir(parents=True, exist_ok=True)
     jobs = plan()
     started, total = time.monotonic(), 0.0
-    for number in range(args.shards):
+    for number in range(which - 1, args.shards, of):
         if shard_path(number, args.folder).exists():
             continue
         takes = [teacher.speak(text, voice) for text, voice in jobs[number * SHARD : (number + 1) * SHARD]]
