@@ -170,6 +170,17 @@ class Floor(StrEnum):
     YIELD = "yield"  # was speaking, gives the floor up in this tick
 
 
+class Manner(StrEnum):
+    """How the words of a micro-turn are to sound: the model's choice beside the words, which the voice follows."""
+
+    STATEMENT = "statement"
+    QUESTION = "question"
+    LIST = "list"  # an item, with more to come
+    CORRECTION = "correction"  # of something that was misheard or said wrongly
+    BACKCHANNEL = "backchannel"  # beside another's speech
+    WARNING = "warning"
+
+
 class UserActivity(StrEnum):
     """What the model believes the user does; a head of the model, not a voice activity detector."""
 
@@ -231,7 +242,7 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     encoder record that was consumed; ``results_offset`` is one past the last background result applied before this
     step, so that a replay sees exactly what this step saw. ``prefilled`` marks a tick that a late worker took in
     without being asked for an answer. ``gap_ms`` is its frame's. ``speech`` tells which words of the ``audio`` sounded
-    when, None where nobody speaks (text only).
+    when, None where nobody speaks (text only). ``manner`` is how the ``text`` is to sound, wherever its words are from.
     """
 
     v: int = 1
@@ -253,6 +264,7 @@ class InteractionTurn(Keyed, frozen=True, kw_only=True, tag="InteractionTurn"):
     prefilled: bool = False
     final: bool = False
     speech: TurnSpeech | None = None
+    manner: Manner = Manner.STATEMENT
 
 
 class TurnsClaimed(msgspec.Struct, frozen=True, kw_only=True, tag="TurnsClaimed"):

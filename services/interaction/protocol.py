@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from schemas.records import Floor, SpokenWord, UserActivity
+from schemas.records import Floor, Manner, SpokenWord, UserActivity
 
 READY_BELOW_MS = 600
 """Of speech left to say: from here on another word is welcome."""
@@ -61,7 +61,7 @@ class StepOutput:
     ``text`` is the delta to say now (with its leading space where one belongs); ``say_pending`` asks the worker to
     say the next pending word instead (the pointer); ``drop_pending`` gives the rest of the result up. ``tokens`` are
     the raw ids that determine the step's effect on later steps: ``prefill`` is given them back. ``ui`` is an event
-    for the application.
+    for the application. ``manner`` is how this tick's words are to sound, the pending one too.
     """
 
     floor: Floor
@@ -75,6 +75,7 @@ class StepOutput:
     cancel: bool = False
     audio: bytes | None = None
     ui: dict[str, Any] = field(default_factory=dict)
+    manner: Manner = Manner.STATEMENT
 
 
 class InteractionModel(Protocol):
@@ -115,12 +116,13 @@ DEFAULT_VOICE = "default"
 
 @dataclass(frozen=True, slots=True)
 class SayInput:
-    """One session's tick of speech: ``text`` are the words to say after all before. ``cut`` ends what sounds, with a
-    short fade in this tick, and forgets what waits; ``text`` then begins anew."""
+    """One session's tick of speech: ``text`` are the words to say after all before, in this ``manner``. ``cut`` ends
+    what sounds, with a short fade in this tick, and forgets what waits; ``text`` then begins anew."""
 
     session_id: str
     text: str = ""
     cut: bool = False
+    manner: Manner = Manner.STATEMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,7 @@ class Session:
             gap_ms=frame.gap_ms,
             prefilled=prefilled,
             final=frame.final,
+            manner=output.manner,
         )
 
     def _after(self, frame: r.EncodedFrame, output: StepOutput) -> tuple[list[r.TaskState], list[r.TurnEvent], str]:
@@ -253,7 +254,8 @@ class Session:
 
     def to_say(self, turn: r.InteractionTurn) -> SayInput:
         """What a turn made just now asks of the voice; it is cut when the model yields."""
-        return SayInput(self.session_id, turn.text, cut=turn.floor is r.Floor.YIELD and self.left_ms > 0)
+        cut = turn.floor is r.Floor.YIELD and self.left_ms > 0
+        return SayInput(self.session_id, turn.text, cut, turn.manner)
 
     def voiced(self, turn: r.InteractionTurn, said: SayInput, output: SayOutput, *, by: str) -> r.InteractionTurn:
         """The turn with its sound, ``by`` a voice. While it sounds the floor is taken, whatever a model that writes
@@ -285,7 +287,7 @@ class Session:
         if turn.audio is None:
             self.stretch.clear()
         if turn.audio is not None or turn.text:
-            self.stretch.append(SayInput(self.session_id, turn.text, speech.cut))
+            self.stretch.append(SayInput(self.session_id, turn.text, speech.cut, turn.manner))
         for word in speech.words:
             if word.end_ms is not None and self.handed:
                 self.handed.popleft()

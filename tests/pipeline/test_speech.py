@@ -22,7 +22,8 @@ WORDS = "well, that is 5 of 7. And one more thing".split()
 
 
 class Talker(EchoModel):
-    """Says a word a tick; yields at ``yields``; writes nothing else. ``seen`` are the voices it was shown."""
+    """Says a word a tick, in a manner each by turns; yields at ``yields``; writes nothing else. ``seen`` are the voices
+    it was shown."""
 
     def __init__(self, *, yields: int = -1, delegates: int = -1) -> None:
         super().__init__(audio=False)
@@ -40,11 +41,13 @@ class Talker(EchoModel):
             busy = item.voice is Voice.BUSY or item.tick == self._yields
             word, output = "", replace(output, say_pending=output.say_pending and not busy)
         floor = r.Floor.YIELD if item.tick == self._yields else r.Floor.TAKE if word else r.Floor.HOLD
-        return replace(output, text=word, floor=floor, delegate=item.tick == self._delegates)
+        manner = list(r.Manner)[item.tick % len(r.Manner)]
+        return replace(output, text=word, floor=floor, manner=manner, delegate=item.tick == self._delegates)
 
 
 def sounds(turns: list[r.InteractionTurn]) -> list[Any]:
-    return [(t.session_id, t.tick, t.floor, t.text, t.audio, t.speech) for t in sorted(turns, key=lambda t: t.key)]
+    ordered = sorted(turns, key=lambda t: t.key)
+    return [(t.session_id, t.tick, t.floor, t.manner, t.text, t.audio, t.speech) for t in ordered]
 
 
 def frames(count: int, sessions: str = "ab", first: int = 0, **fields: Any) -> list[r.EncodedFrame]:
@@ -64,6 +67,7 @@ async def test_turns_carry_the_sound_of_their_words_and_the_floor_is_kept_until_
     heard = [w.text for t in turns for w in (t.speech.words if t.speech else []) if w.end_ms is not None]
     assert heard == WORDS
     assert [t.text.strip() for t in turns if t.text] == WORDS
+    assert [t.manner for t in turns[:6]] == list(r.Manner)
     for turn in turns:
         assert turn.speech is not None
         assert turn.audio is None or len(turn.audio) == 9600

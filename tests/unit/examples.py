@@ -79,6 +79,17 @@ EXAMPLES: dict[str, r.Record] = {
             by="speech-0.1",
         ),
     ),
+    "InteractionTurn+manner": r.InteractionTurn(
+        **_AT,
+        tick=1,
+        floor=r.Floor.TAKE,
+        user=r.UserActivity.ENDED,
+        model="nano-0.3",
+        epoch=3,
+        input_offset=42,
+        text=" careful",
+        manner=r.Manner.WARNING,
+    ),
     "TurnsClaimed": r.TurnsClaimed(partition=3, epoch=1_700_000_000_123, worker="1", claimed_at_ms=1_700_000_000_123),
     "WorkerLease": r.WorkerLease(
         service="interaction",
