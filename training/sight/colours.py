@@ -13,7 +13,7 @@ BASE: dict[str, Rgb] = {
     "red": (208, 28, 32),
     "green": (36, 150, 52),
     "blue": (28, 66, 205),
-    "yellow": (246, 226, 36),
+    "yellow": (248, 230, 36),
     "white": (244, 244, 242),
     "black": (20, 20, 22),
     "purple": (122, 24, 122),
@@ -22,7 +22,7 @@ BASE: dict[str, Rgb] = {
     "brown": (110, 64, 30),
     "grey": (128, 128, 128),
     "turquoise": (48, 204, 196),
-    "gold": (200, 156, 44),
+    "gold": (196, 148, 44),
     "violet": (146, 92, 226),
 }
 COLOURS = tuple(BASE)

@@ -118,7 +118,7 @@ def _compressed(image: Image.Image, quality: int) -> Picture:
 
 def _light(rng: random.Random) -> Image.Image:
     """What multiplies the picture: brighter on one side, of a slightly warm or cold tone. RGB, the canvas's size."""
-    low, high = sorted((rng.uniform(0.72, 1.0), rng.uniform(0.85, 1.0)))
+    low, high = sorted((rng.uniform(0.8, 1.0), rng.uniform(0.88, 1.0)))
     across, down = rng.choice((-1, 0, 1)), rng.choice((-1, 0, 1))
     rows, columns = np.ogrid[-1 : 1 : SIZE[1] * 1j, -1 : 1 : SIZE[0] * 1j]
     share = (1 + (across * columns + down * rows) / max(1, abs(across) + abs(down))) / 2
