@@ -61,7 +61,7 @@ def apart(one: Rgb, other: Rgb) -> float:
 
 def dull(rng: random.Random) -> Rgb:
     """A wall's, a floor's or a piece of furniture's colour: of little saturation."""
-    saturation = rng.choice((0.0, rng.uniform(0.0, 0.15), rng.uniform(0.1, 0.35)))
+    saturation = rng.choice((0.0, rng.uniform(0.0, 0.15), rng.uniform(0.1, 0.26)))
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.15, 0.92))
     return round(red * 255), round(green * 255), round(blue * 255)
 
