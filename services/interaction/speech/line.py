@@ -18,11 +18,11 @@ from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
 from services.interaction.speech.g2p import BEGIN, END, Phonemiser, Word, ids
 from services.interaction.speech.head import MAX_FRAMES, ahead, places
 
-SOON_FRAMES = 10  # a word that ends so early in the tick of a cut is said to its end
 QUEUE_WORDS = 64  # words that may wait; more are refused
 SENTENCE_WORDS = 40  # a sentence without a full stop ends here
 FADE_FRAMES = 4  # 50 ms, when speech is cut
-HEARD_SHARE = 0.6  # a word that is cut counts as heard from here on
+HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on: then Whisper hears it in four of five
+WELL_HEARD = 0.75  # so much of a word is said, if the tick of the cut has room for it
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
 _WORD_MS, _LETTER_MS = 120, 45  # about how long a word takes that nobody has encoded yet
@@ -39,11 +39,13 @@ class Sounded(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to."""
+    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to; the
+    last of them is its ``mark``, if it has one."""
 
     following: npt.NDArray[np.int64]
     word: str
     first: bool
+    mark: bool = False
 
 
 class Frames(NamedTuple):
@@ -138,7 +140,7 @@ class Line:
         token = self.queue.popleft()
         word = self.phonemiser.word(token, now.previous, self.queue[0] if self.queue else None)
         symbols = self._spoken(word, begins=now.symbols == 0)
-        piece = self._piece(symbols, self._coming(now, word), token, first=now.symbols == 0)
+        piece = self._piece(symbols, self._coming(now, word), token, first=now.symbols == 0, mark=bool(word.mark))
         now.previous, now.words = token, now.words + 1
         now.stop = word.mark in _FULL_STOPS and bool(word.mark)
         now.last = not self.queue and not self.open_end
@@ -169,10 +171,10 @@ class Line:
         return self._piece(symbols, "", "", first=False)
 
     @staticmethod
-    def _piece(symbols: str, coming: str, word: str, *, first: bool) -> Piece:
+    def _piece(symbols: str, coming: str, word: str, *, first: bool, mark: bool = False) -> Piece:
         every = np.array(ids(symbols + coming), dtype=np.int64)
         horizon = np.full(len(every), len(every), dtype=np.int64)
-        return Piece(ahead(every, horizon)[: len(symbols)], word, first)
+        return Piece(ahead(every, horizon)[: len(symbols)], word, first, mark)
 
     def give(self, piece: Piece, counts: list[int]) -> None:
         """The frames of each symbol of the piece that it wanted."""
@@ -181,8 +183,9 @@ class Line:
         begin = self.tick * TICK_FRAMES + sum(now.counts) - now.used
         frames = [min(max(1, count), MAX_FRAMES) for count in counts]
         now.counts.extend(frames)
-        if piece.word:  # the pause before it is not the word
-            self.spans.append(_Span(piece.word, begin + frames[0], begin + sum(frames)))
+        if piece.word:  # the pauses before it and at its mark are not the word
+            end = begin + sum(frames[:-1] if piece.mark else frames)
+            self.spans.append(_Span(piece.word, begin + frames[0], max(end, begin + frames[0] + 1)))
 
     # --- what sounds ---------------------------------------------------------------------------------------------
 
@@ -203,15 +206,29 @@ class Line:
         return Frames(codes, places(length, at), count)
 
     def fades_at(self) -> int:
-        """At which frame of this tick a cut begins to fade: at once, or at the end of a word that ends soon enough."""
+        """At which frame of this tick a cut begins to fade."""
+        return self._cut()[0]
+
+    def _cut(self) -> tuple[int, int]:
+        """Where in this tick a cut begins to fade, and until where something is heard: the end of the word that is
+        being said, if that comes in this tick; else when most of it is heard, if the tick is long enough; else at once.
+        Less than half of a word is heard as some other word, and nobody could say what the user knows."""
         begin = self.tick * TICK_FRAMES - DELAY_FRAMES
-        end = self.spans[0].end - begin if self.spans and self.spans[0].begin < begin else 0
-        return end if 0 < end <= SOON_FRAMES else 0
+        said = self.spans[0] if self.spans else None
+        if said is None or said.begin >= begin + FADE_FRAMES:
+            return 0, FADE_FRAMES
+        left, length = said.end - begin, said.end - said.begin
+        if left <= TICK_FRAMES:
+            return min(max(0, left - FADE_FRAMES // 2), TICK_FRAMES - FADE_FRAMES), max(left, FADE_FRAMES)
+        until = max(FADE_FRAMES, min(TICK_FRAMES, left - int(length * (1 - WELL_HEARD))))
+        if left - until > length * (1 - HEARD_SHARE):
+            return 0, FADE_FRAMES
+        return until - FADE_FRAMES, until
 
     def end_tick(self, *, cut: bool = False) -> list[Sounded]:
         """Words that sounded in this tick. After a cut, or when the last sound has left the vocoder, silence begins."""
         begin = self.tick * TICK_FRAMES - DELAY_FRAMES  # frame of the tick's first sample
-        end = begin + ((self.fades_at() or FADE_FRAMES) if cut else TICK_FRAMES)
+        end = begin + (self._cut()[1] if cut else TICK_FRAMES)
         sounded = []
         while self.spans and self.spans[0].begin < end:
             span = self.spans[0]
