@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from infra.eval.recording import Recording
 from infra.eval.runner import Job, Seats
 from infra.eval.scenario import Scenario
 from infra.eval.scripted_llm import Script
+from infra.eval.speech import cost, script
 from infra.local.jars import KafkaUnavailable
 from infra.local.stack import StackFailed
 from services.background.hearing import HearingMissing
@@ -38,19 +40,30 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.suites = runner.suite_names() if arguments.suite == "all" else arguments.suite.split(",")
     arguments.names = [name for name in arguments.models.split(",") if name] or list(stacks.MODELS)
+    arguments.players = players(arguments.suites, arguments.names, url=arguments.url)
     if arguments.url and len(arguments.names) != 1:
         parser.error("--url is one stack with one model: name it with --models")
     return arguments
+
+
+def players(suites: Sequence[str], names: Sequence[str], *, url: str = "") -> list[str]:
+    """Who plays: the models that were asked for, and the reader, who speaks with nano's voice, beside nano."""
+    voice = script.SUITE in suites and (stacks.READER in names or ("nano" in names and not url))
+    models = [name for name in names if name != stacks.READER and set(suites) != {script.SUITE}]
+    return [*models, *([stacks.READER] if voice else [])]
 
 
 async def record(arguments: argparse.Namespace, scenarios: list[Scenario], console: Console) -> int:
     """Play what has not been played. Returns how many conversations failed."""
     speech = committed()
     plans = {
-        model: runner.jobs(scenarios, model, arguments.recordings, stacks.identity(model)) for model in arguments.names
+        model: runner.jobs(scenarios, model, arguments.recordings, stacks.identity(model))
+        for model in arguments.players
     }
     todo = {model: [job for job in plan if not job.kept()] for model, plan in plans.items()}
-    seats = {model: arguments.sessions or stacks.sessions_of(model) for model in arguments.names}
+    if todo.get(stacks.READER):
+        await asyncio.to_thread(cost.keep, arguments.recordings / stacks.READER, stacks.speech_dir())
+    seats = {model: arguments.sessions or stacks.sessions_of(model) for model in arguments.players}
     for model, left in todo.items():
         kept = len(plans[model]) - len(left)
         minutes = runner.estimate_s(left, seats[model]) / 60

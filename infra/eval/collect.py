@@ -48,7 +48,7 @@ def collect(
     """All takes of one model. Sound that was not recognised before is recognised now, and kept beside it."""
     made = Collected(model)
     scenarios = [scenario for suite in suites for scenario in suite.scenarios]
-    loaded = list(_load(root / model, scenarios, made))
+    loaded = list(recorded(root / model, scenarios, made))
     voiced = any(recording.speaks for _, recording in loaded)
     unheard = [scenario.id for scenario, recording in loaded if voiced and recording.heard is None]
     for scenario, recording in loaded:
@@ -59,7 +59,8 @@ def collect(
     return made
 
 
-def _load(folder: Path, scenarios: Sequence[Scenario], made: Collected) -> Iterator[tuple[Scenario, Recording]]:
+def recorded(folder: Path, scenarios: Sequence[Scenario], made: Collected) -> Iterator[tuple[Scenario, Recording]]:
+    """The usable recordings in ``folder``; what is missing, outdated or failed is noted in ``made``."""
     for scenario in scenarios:
         try:
             recording = recordings.load(folder / scenario.id)

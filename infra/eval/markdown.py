@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infra.eval.metrics import BY_NAME, HEADLINES, METRICS, ROWS, How, Metric
 from infra.eval.rows import TEXT
+from infra.eval.speech.page import section
 
 FAILURES_LISTED = 40
-_PLACES = {"share": 3, "s": 2, "ms": 1, "per min": 2, "words": 2, "distance": 3, "ticks": 0}
+_PLACES = {"share": 3, "s": 2, "ms": 1, "per min": 2, "words": 2, "distance": 3, "ticks": 0, "mos": 2, "cores": 3}
 _BETTER = {1: "↑", -1: "↓", 0: ""}
 _Report = dict[str, Any]
 _Rows = dict[tuple[str, str], dict[str, Any]]
@@ -21,10 +22,14 @@ def render(report: _Report) -> str:
     rows: _Rows = {(row["metric"], row["model"]): row for row in report["rows"]}
     models = [model for model in report["models"] if model["scored"]]
     names = [model["model"] for model in models]
+    voice = section(report, _cell, _number)
+    if not models:
+        return "\n\n".join(part for part in (_head(report, models), voice) if part) + "\n"
     parts = [
         _head(report, models),
         "## The twelve rows\n\n" + _table([BY_NAME[name] for name in HEADLINES], rows, names) + _row12(report),
         "![overview](behaviour/overview.png)\n\n![latency](behaviour/latency.png)",
+        voice,
         _checks(report["checks"], names),
         _cross_check(rows, models),
         _failures(report["failures"]),
@@ -52,6 +57,17 @@ def _head(report: _Report, models: Sequence[dict[str, Any]]) -> str:
         "[95 % interval] n. ↑ more is better, ↓ less is better. A rate with n < 10 is hidden (–). Published "
         "figures were measured on **other data**: same definition, not the same benchmark. What nothing was observed "
         "of is left out.",
+    ]
+    if models:
+        lines += _played(models)
+    absent = [model["model"] for model in report["models"] if not model["scored"]]
+    if absent:
+        lines += ["", f"No recordings: {', '.join(absent)}."]
+    return "\n".join(lines)
+
+
+def _played(models: Sequence[dict[str, Any]]) -> list[str]:
+    lines = [
         "",
         "| model | scenarios | never played | outdated | failed | of another version | judged by "
         "| player's worst message late, median / max ms | over 200 ms in |",
@@ -71,10 +87,7 @@ def _head(report: _Report, models: Sequence[dict[str, Any]]) -> str:
             "Where the player itself was late, the machine was too busy to measure: the user's words reached the model "
             "late, and every latency of that conversation is too long.",
         ]
-    absent = [model["model"] for model in report["models"] if not model["scored"]]
-    if absent:
-        lines += ["", f"No recordings: {', '.join(absent)}."]
-    return "\n".join(lines)
+    return lines
 
 
 def _table(metrics: Iterable[Metric], rows: _Rows, names: Sequence[str], suffix: str = "") -> str:
@@ -96,7 +109,7 @@ def _table(metrics: Iterable[Metric], rows: _Rows, names: Sequence[str], suffix:
     return "\n".join(lines)
 
 
-def _cell(row: dict[str, Any] | None, metric: Metric) -> str:
+def _cell(row: Mapping[str, Any] | None, metric: Metric) -> str:
     if row is None:
         return ""
     if row["value"] is None:

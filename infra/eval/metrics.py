@@ -54,7 +54,7 @@ class Metric:
     @property
     def is_rate(self) -> bool:
         """Rates of few are hidden, latencies and lengths are not."""
-        return self.unit not in ("s", "ms", "words")
+        return self.unit not in ("s", "ms", "words", "mos", "cores")
 
     @property
     def observed(self) -> str:
@@ -74,6 +74,7 @@ ROWS: dict[int, str] = {
     10: "delegation",
     11: "deadline",
     12: "capacity and faults",
+    13: "the voice",
 }
 
 S, P, PM = "s", "share", "per min"

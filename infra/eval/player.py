@@ -18,7 +18,7 @@ import soundfile
 from msgspec.structs import replace
 
 from infra.client.stream import Disconnected, Refusal, StreamClient
-from infra.eval import playout, recording
+from infra.eval import notes, playout, recording
 from infra.eval.playout import Received
 from infra.eval.recording import Recording, ResultLog, TickLog
 from infra.eval.render import Rendered
@@ -34,6 +34,7 @@ BUDGET_MS = 200.0
 ANSWERS_WITHIN_S = 15.0  # after the last word: the last turn, and the end of the session
 _SAME_CLOCK_MS = 1000.0
 SCENARIO_EVENT = "scenario"
+DEFAULT_VOICE = SessionConfig().voice
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Heard:
     """What came, stamped on arrival (our wall clock, epoch ms)."""
 
     welcome_ms: float
+    session_id: str = ""
     began_ms: float = 0.0
     late_ms: float = 0.0
     turns: list[tuple[float, client.Turn]] = field(default_factory=list)
@@ -49,8 +51,12 @@ class Heard:
 
 
 async def play(url: str, scenario: Scenario, rendered: Rendered, folder: Path, *, model: str, stamp: str = "",
-               at_once: int = 1, token: str = "", clock: Clock | None = None) -> Recording:  # fmt: skip
-    """Play and record into ``folder``. A session that fails leaves a recording with ``error``, and no sound."""
+               at_once: int = 1, token: str = "", redis_url: str = "",
+               clock: Clock | None = None) -> Recording:  # fmt: skip
+    """Play and record into ``folder``. A session that fails leaves a recording with ``error``, and no sound.
+
+    ``redis_url``: where the shared context is, for scenarios in which what stands there counts.
+    """
     clock = clock or SystemClock()
     heard = Heard(clock.wall_ms())
     try:
@@ -62,6 +68,8 @@ async def play(url: str, scenario: Scenario, rendered: Rendered, folder: Path, *
         recording.save(failed, folder)
         return failed
     made = replace(_recording(heard, scenario), model=model, stamp=stamp, at_once=at_once)
+    if scenario.lines and redis_url:
+        made = replace(made, context=await notes.transcript(redis_url, heard.session_id, heard.ended - 1, clock))
     _keep(made, heard, scenario, rendered, folder)
     return made
 
@@ -69,9 +77,10 @@ async def play(url: str, scenario: Scenario, rendered: Rendered, folder: Path, *
 async def _converse(
     url: str, scenario: Scenario, rendered: Rendered, heard: Heard, token: str, clock: Clock
 ) -> None:
-    config = SessionConfig(seed=scenario.seed, video=bool(scenario.video))
+    voice = scenario.model_voice or DEFAULT_VOICE
+    config = SessionConfig(seed=scenario.seed, video=bool(scenario.video), voice=voice)
     async with StreamClient(url, rate_hz=RATE_HZ, config=config, token=token, clock=clock) as session:
-        heard.welcome_ms = clock.wall_ms()
+        heard.welcome_ms, heard.session_id = clock.wall_ms(), session.welcome.session_id
         await session.send(client.Event(name=SCENARIO_EVENT, data={"id": scenario.id}))
         sending = asyncio.create_task(_send(session, scenario, rendered, heard, clock))
         try:

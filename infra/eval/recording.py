@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.records import ContextEntry
+
 RECORDING_VERSION = 1
 
 
@@ -57,7 +59,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``script`` is the fingerprint of the scenario alone. ``underruns`` counts turns whose audio came after the former's
     had run out; ``player_late_ms`` is how late the player's own worst message went out: where that is large the machine
     was too busy to measure. ``at_once``: so many conversations were running when it began. ``heard`` is filled by the
-    recogniser (``heard_by``), None before.
+    recogniser (``heard_by``), None before. ``context`` is the conversation as the shared context had it at the end,
+    where the scenario has lines that were read aloud; None where nobody could look.
     """
 
     v: int = RECORDING_VERSION
@@ -76,6 +79,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     script: str = ""
     heard: list[HeardWord] | None = None
     heard_by: str = ""
+    context: list[ContextEntry] | None = None
     error: str = ""
 
     @property

@@ -31,6 +31,8 @@ from infra.eval.recording import Recording
 from infra.eval.rows import ORACLE, TEXT, Row, check, rows_of
 from infra.eval.runner import RECORDINGS, SCENARIOS
 from infra.eval.scenario import BadScenario, Scenario, Suite, load_suite
+from infra.eval.speech import script
+from infra.eval.speech.report import Measured, measured
 from infra.eval.take import Observation
 from infra.local.jars import PROJECT
 from schemas.ticks import FRAME_MS
@@ -61,20 +63,27 @@ class Scored:
 
 
 def write(root: Path, models: Sequence[str], suites: Sequence[str], *, reports: Path = REPORTS,
-          scenarios: Path = SCENARIOS, say: Say = print) -> Path:  # fmt: skip
+          scenarios: Path = SCENARIOS, aloud: Path = script.FILE, say: Say = print) -> Path:  # fmt: skip
     """Score, draw, write; returns the JSON's path. Models without any recording are left out, and the report says so.
+    Suite ``speech`` (the file ``aloud``) is the reader's and has a section of its own.
 
     Raises ``BadScenario``; ``HearingMissing`` where sound must be recognised and no recogniser is installed.
     """
-    loaded = [load_suite(scenarios / f"{name}.json") for name in suites]
+    loaded = [load_suite(scenarios / f"{name}.json") for name in suites if name != script.SUITE]
     recogniser = Recogniser(root / "recognised")
-    scored = [score(collect(root, model, loaded, recogniser, say), say) for model in sorted(models, key=_place)]
+    asked = sorted(models, key=_place) if loaded else []
+    scored = [score(collect(root, model, loaded, recogniser, say), say) for model in asked]
     present = [each for each in scored if each.collected.played]
     rows = [row for each in present for row in rows_for(each)]
     pictures = reports / NAME
     shutil.rmtree(pictures, ignore_errors=True)
-    plots.overview(rows, [each.model for each in present], pictures / "overview.png")
-    plots.latencies({each.model: _latencies(each) for each in present}, pictures / "latency.png")
+    if present:
+        plots.overview(rows, [each.model for each in present], pictures / "overview.png")
+        plots.latencies({each.model: _latencies(each) for each in present}, pictures / "latency.png")
+    voice = Measured()
+    if script.SUITE in suites:
+        loaded.append(load_suite(aloud))
+        voice = measured(root, loaded[-1], pictures, say)
     failures = [failure for each in present for failure in _failures(each, pictures, say)]
     report = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -82,11 +91,13 @@ def write(root: Path, models: Sequence[str], suites: Sequence[str], *, reports: 
         "machine": machine.facts(),
         "suites": [_suite(suite) for suite in loaded],
         "models": [_model(each) for each in scored],
-        "rows": [_json(row) for row in rows],
-        "checks": [asdict(finding) for finding in check(rows)],
+        "rows": [_json(row) for row in (*rows, *voice.rows)],
+        "speech": voice.facts or None,
+        "checks": [asdict(finding) for finding in check(rows)] if present else [],
         "failures": failures,
         "elsewhere": _elsewhere(reports),
     }
+    reports.mkdir(parents=True, exist_ok=True)
     path = reports / f"{NAME}.json"
     path.write_text(json.dumps(report, indent=1) + "\n")
     path.with_suffix(".md").write_text(render(report))
@@ -215,7 +226,7 @@ def _spread(failed: dict[str, list[Observation]]) -> list[str]:
 
 def draw(names: Sequence[str], models: Sequence[str], suites: Sequence[str], arguments: argparse.Namespace) -> int:
     """The timelines of some scenarios, for each model that played them. Returns 1 when there is none."""
-    loaded = [load_suite(arguments.scenarios / f"{name}.json") for name in suites]
+    loaded = [load_suite(arguments.scenarios / f"{name}.json") for name in suites if name != script.SUITE]
     wanted = [Suite(name=s.name, scenarios=[each for each in s.scenarios if each.id in names]) for s in loaded]
     recogniser = Recogniser(arguments.recordings / "recognised")
     drawn = 0
@@ -248,7 +259,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reports", type=Path, default=REPORTS)
     parser.add_argument("--scenarios", type=Path, default=SCENARIOS)
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    known = sorted(path.stem for path in arguments.scenarios.glob("*.json"))
+    known = [*sorted(path.stem for path in arguments.scenarios.glob("*.json")), script.SUITE]
     suites = known if arguments.suite == "all" else arguments.suite.split(",")
     models = [model for model in arguments.models.split(",") if model] or recorded(arguments.recordings)
     try:

@@ -19,6 +19,7 @@ from infra.eval.recording import Recording
 from infra.eval.render import render
 from infra.eval.scenario import Scenario, load_suite
 from infra.eval.scripted_llm import Script, serving
+from infra.eval.speech import script
 from infra.local.jars import PROJECT
 
 SCENARIOS = PROJECT / "tests" / "behaviour" / "scenarios"
@@ -56,7 +57,7 @@ class Job:
 
 
 def suite_names() -> list[str]:
-    return sorted(path.stem for path in SCENARIOS.glob("*.json"))
+    return [*sorted(path.stem for path in SCENARIOS.glob("*.json")), script.SUITE]
 
 
 def choose(suites: Sequence[str], count: int) -> list[Scenario]:
@@ -65,16 +66,17 @@ def choose(suites: Sequence[str], count: int) -> list[Scenario]:
     for name in suites:
         if name not in suite_names():
             raise NoSuchSuite(f"no suite {name!r}; there are {', '.join(suite_names())}")
-        scenarios = load_suite(SCENARIOS / f"{name}.json").scenarios
+        scenarios = load_suite(script.FILE if name == script.SUITE else SCENARIOS / f"{name}.json").scenarios
         chosen += scenarios[:count] if count else scenarios
     return chosen
 
 
 def jobs(scenarios: Sequence[Scenario], model: str, root: Path, identity: str) -> list[Job]:
-    """One job a scenario."""
+    """One job a scenario that this model plays: suite ``speech`` is the reader's, and the reader has no other."""
     made = []
     for scenario in scenarios:
-        made.append(Job(scenario, model, root / model / scenario.id, stamp(scenario, identity)))
+        if (scenario.suite == script.SUITE) == (model == stacks.READER):
+            made.append(Job(scenario, model, root / model / scenario.id, stamp(scenario, identity)))
     return made
 
 
@@ -117,9 +119,8 @@ class Seats:
             self._limit = min(float(self.most), self._limit + 1.0)
 
 
-async def play_all(
-    url: str, todo: Sequence[Job], speech: Clips, *, seats: Seats, done: Done, token: str = ""
-) -> None:
+async def play_all(url: str, todo: Sequence[Job], speech: Clips, *, seats: Seats, done: Done, token: str = "",
+                   redis_url: str = "") -> None:  # fmt: skip
     """Play all jobs. One that failed is tried again; one in which the player itself was kept waiting, once more at the
     end."""
     waiting, again = deque(todo), deque[Job]()
@@ -131,7 +132,8 @@ async def play_all(
             while waiting and len(running) < seats.count:
                 job = waiting.popleft()
                 delay_s = len(running) % int(1 / _JOIN_SPREAD_S) * _JOIN_SPREAD_S
-                playing = _play(url, job, speech, at_once=len(running) + 1, delay_s=delay_s, token=token)
+                at_once = len(running) + 1
+                playing = _play(url, job, speech, at_once, delay_s=delay_s, token=token, redis_url=redis_url)
                 running[asyncio.create_task(playing)] = job
             over, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in over:
@@ -147,24 +149,27 @@ async def play_all(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _play(url: str, job: Job, speech: Clips, *, at_once: int, delay_s: float, token: str) -> Recording:
+async def _play(
+    url: str, job: Job, speech: Clips, at_once: int, *, delay_s: float, token: str, redis_url: str
+) -> Recording:
     rendered = await asyncio.to_thread(render, job.scenario, speech)
     await asyncio.sleep(delay_s)  # conversations begin one after the other, as callers do
     for _ in range(TRIES):
         made = await play(
-            url, job.scenario, rendered, job.folder, model=job.model, stamp=job.stamp, at_once=at_once, token=token
-        )
+            url, job.scenario, rendered, job.folder, model=job.model, stamp=job.stamp, at_once=at_once, token=token,
+            redis_url=redis_url,
+        )  # fmt: skip
         if not made.error:
             break
     return made
 
 
 async def run_model(
-    model: str, todo: Sequence[Job], script: Script, speech: Clips, *, seats: Seats, done: Done
+    model: str, todo: Sequence[Job], answers: Script, speech: Clips, *, seats: Seats, done: Done
 ) -> None:
     """Start the model's stack, warm it up, play. Raises what ``stacks.stack_for`` does."""
-    async with serving(script) as llm_url, stacks.stack_for(model, llm_url) as url:
+    async with serving(answers) as llm_url, stacks.stack_for(model, llm_url) as where:
         aside = todo[0].folder.parent / "warm-up"
-        await play(url, _WARM_UP, render(_WARM_UP, speech), aside, model=model)
+        await play(where.page, _WARM_UP, render(_WARM_UP, speech), aside, model=model)
         shutil.rmtree(aside, ignore_errors=True)
-        await play_all(url, todo, speech, seats=seats, done=done)
+        await play_all(where.page, todo, speech, seats=seats, done=done, redis_url=where.redis_url)

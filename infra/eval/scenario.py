@@ -117,12 +117,33 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     number: int = -1
 
 
+class LineKind(StrEnum):
+    """What a line that is read aloud is for."""
+
+    SENTENCE = "sentence"  # a sentence that the voice was not trained on
+    PHRASE = "phrase"  # what nano says of itself
+    INTERRUPTION = "interruption"  # a sentence that is broken off
+    PICTURE = "picture"  # the same sentence by every voice, to be looked at
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What suite ``speech`` has read aloud. At ``from_ms`` "say" and the ``key`` are typed, for which ``results`` has
+    the text; it must be over by ``to_ms``. At ``stop_ms`` the reader is told to stop (-1: never)."""
+
+    key: str
+    kind: LineKind
+    from_ms: int
+    to_ms: int
+    stop_ms: int = -1
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scripted session. ``rows`` are the rows of the behaviour report that it counts for (``docs/behaviour.md``
     says what each row reads). ``template`` names what it was made from: macro averages weigh all templates alike.
     ``spoken_reply`` is what the oracle says where the model has to be speaking (for barge-in and backchannel
     scenarios), word by word; ``results`` scripts the background where a row needs it: text by key
-    word of the question, ready ``delays_ms`` later (``infra.eval.scripted_llm``), the same in all suites."""
+    word of the question, ready ``delays_ms`` later (``infra.eval.scripted_llm``), the same in all suites.
+    ``model_voice`` is the voice that the client asks for, ``lines`` what it has read aloud (suite ``speech`` only)."""
 
     v: int = SCHEMA_VERSION
     id: str
@@ -138,6 +159,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spoken_reply: str = ""
     results: dict[str, str] = {}
     delays_ms: dict[str, int] = {}
+    model_voice: str = ""
+    lines: list[Line] = []
     note: str = ""
 
     def clip(self, clip_id: str) -> Clip:

@@ -53,7 +53,8 @@ class StackOptions:
 
     ``kafka_bootstrap_servers`` and ``redis_url`` name servers that run already; None starts our own. ``port`` and the
     others 0: a free one. ``env`` adds variables for one service (all its instances). ``agent`` names one of the
-    behaviour report's models, which then stands in for encoder and interaction.
+    behaviour report's models, which then stands in for encoder and interaction. ``packages`` runs another package as a
+    service than its own: the same service with a model that is no product's.
     """
 
     model: Literal["nano", "echo"] = "nano"
@@ -74,6 +75,7 @@ class StackOptions:
     log_level: str = "info"
     agent: str = ""
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = set(self.services) - set(START_ORDER)

@@ -264,7 +264,7 @@ class LocalStack:
         for name in self.options.instances(service):
             port = children.free_port()
             env = environment(service, name.removeprefix(f"{service}-"), port, self.addresses, self.options)
-            command = [sys.executable, "-m", package(service)]
+            command = [sys.executable, "-m", self.options.packages.get(service, package(service))]
             process = Supervised(name, command, env=env, cwd=jars.PROJECT, port=port, events=self._events)
             self._processes[name] = process
             process.start()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from schemas.topics import ENCODER_FRAMES
 from services.interaction.models import load_model, load_voice
 from services.interaction.partitions import GROUP, TOPICS
+from services.interaction.protocol import InteractionModel
 from services.interaction.settings import InteractionSettings
 from services.interaction.worker import InteractionWorker
 from shared.clock import Clock
@@ -27,14 +29,21 @@ class EncoderMismatch(RuntimeError):
     """A running encoder makes embeddings that this model does not understand."""
 
 
-async def run(settings: InteractionSettings, log: Log, clock: Clock, stop: asyncio.Event) -> None:
-    """Answer frames until ``stop``.
+async def run(
+    settings: InteractionSettings,
+    log: Log,
+    clock: Clock,
+    stop: asyncio.Event,
+    *,
+    load: Callable[[InteractionSettings], InteractionModel] = load_model,
+) -> None:
+    """Answer frames with the model that ``load`` gives until ``stop``.
 
     Raises:
         EncoderMismatch: naming the encoder and both versions.
     """
     async with readiness(settings) as health:
-        model = await asyncio.to_thread(load_model, settings)
+        model = await asyncio.to_thread(load, settings)
         voice = await asyncio.to_thread(load_voice, settings)
         spoken_by = voice.name if voice else "nobody"
         logger.info("model_loaded", model=model.name, encoder=model.encoder_version or "any", voice=spoken_by)

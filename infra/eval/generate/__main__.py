@@ -16,9 +16,10 @@ import msgspec
 
 from infra.eval import clips
 from infra.eval.clips import Clips, SpeechMissing, Take
-from infra.eval.generate import engines, senses, suites
+from infra.eval.generate import aloud, engines, senses, suites
 from infra.eval.generate.compose import VOICES, Takes
 from infra.eval.scenario import Scenario, Suite
+from infra.eval.speech import script
 from training.voices import SPLIT_PATH
 
 FOLDER = Path(__file__).parents[3] / "tests" / "behaviour" / "scenarios"
@@ -120,6 +121,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.voices:
         clips.write(studio.used.values())
     FOLDER.mkdir(parents=True, exist_ok=True)
+    spoken = aloud.speech()
+    script.FILE.parent.mkdir(parents=True, exist_ok=True)
+    script.FILE.write_bytes(suite_file(spoken))
+    print(f"{spoken.name}: {len(spoken.scenarios)} sessions, {sum(len(s.lines) for s in spoken.scenarios)} lines")
     for suite in made:
         (FOLDER / f"{suite.name}.json").write_bytes(suite_file(suite))
         seconds = sum(s.duration_ms for s in suite.scenarios) / 1000
