@@ -87,7 +87,7 @@ def write(root: Path, models: Sequence[str], suites: Sequence[str], *, reports: 
     failures = [failure for each in present for failure in _failures(each, pictures, say)]
     report = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m infra.eval.report {','.join(suites)} --models {','.join(models)}",
+        "command": " ".join(["python -m infra.eval.report", ",".join(suites), *_named(asked)]),
         "machine": machine.facts(),
         "suites": [_suite(suite) for suite in loaded],
         "models": [_model(each) for each in scored],
@@ -123,6 +123,10 @@ def rows_for(scored: Scored) -> list[Row]:
     if scored.by_text:
         rows += rows_of(scored.model, [seen for each in scored.by_text.values() for seen in each], suffix=TEXT)
     return rows
+
+
+def _named(models: Sequence[str]) -> list[str]:
+    return ["--models", ",".join(models)] if models else []
 
 
 def _place(model: str) -> tuple[int, str]:

@@ -37,7 +37,7 @@ def _said(facts: Mapping[str, Any]) -> str:
         f"{made['missing']} never played, {made['outdated']} outdated, {len(made['failed'])} failed; "
         f"{made['late_ticks']} of {made['ticks']} turns came late, the sound had {made['underruns']} holes. "
         f"Heard by {facts['recogniser']}.",
-        f"The teacher's figures are {teacher['name']}'s on the same sentences, heard by {teacher['recogniser']}: "
+        f"The teacher is {teacher['name']}; its figures on the same sentences, by {teacher['recogniser']}, lie in "
         f"`tests/behaviour/{teacher['file']}`, made by `{teacher['made_by']}` "
         f"({teacher['sentences']} sentences, `{teacher['sentences_sha256'][:12]}`). "
         f"Targets: its WER + {WER_ABOVE_TEACHER}, its DNSMOS - {DNSMOS_BELOW_TEACHER}.",

@@ -17,8 +17,10 @@ def spectrograms(shown: Mapping[str, Spoken], path: Path) -> str:
     figure = Figure(figsize=(4.2 * len(shown), 3.2), dpi=80, layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for place, (voice, spoken) in zip(panels, shown.items(), strict=True):
-        audio = spoken.pcm.astype(np.float64) / 32768 + 1e-7
-        place.specgram(audio, NFFT=1024, noverlap=768, Fs=OUTPUT_RATE_HZ, vmin=-140, vmax=-40, cmap="magma")
+        audio = spoken.pcm.astype(np.float64) / 32768
+        with np.errstate(divide="ignore"):  # of the silence around it
+            place.specgram(audio, NFFT=1024, noverlap=768, Fs=OUTPUT_RATE_HZ, vmin=-140, vmax=-40, cmap="magma")
+        place.set_facecolor("black")
         place.set(title=voice, ylim=(0, OUTPUT_RATE_HZ / 2), xlabel="s")
     panels[0].set_ylabel("Hz")
     figure.suptitle(next(iter(shown.values())).text)

@@ -22,7 +22,6 @@ QUEUE_WORDS = 64  # words that may wait; more are refused
 SENTENCE_WORDS = 40  # a sentence without a full stop ends here
 FADE_FRAMES = 4  # 50 ms, when speech is cut
 HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on: then Whisper hears it in four of five
-WELL_HEARD = 0.75  # so much of a word is said, if the tick of the cut has room for it
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
 _WORD_MS, _LETTER_MS = 120, 45  # about how long a word takes that nobody has encoded yet
@@ -211,7 +210,7 @@ class Line:
 
     def _cut(self) -> tuple[int, int]:
         """Where in this tick a cut begins to fade, and until where something is heard: the end of the word that is
-        being said, if that comes in this tick; else when most of it is heard, if the tick is long enough; else at once.
+        being said, if that comes in this tick; else the tick's end, if most of it is heard by then; else at once.
         Less than half of a word is heard as some other word, and nobody could say what the user knows."""
         begin = self.tick * TICK_FRAMES - DELAY_FRAMES
         said = self.spans[0] if self.spans else None
@@ -220,10 +219,9 @@ class Line:
         left, length = said.end - begin, said.end - said.begin
         if left <= TICK_FRAMES:
             return min(max(0, left - FADE_FRAMES // 2), TICK_FRAMES - FADE_FRAMES), max(left, FADE_FRAMES)
-        until = max(FADE_FRAMES, min(TICK_FRAMES, left - int(length * (1 - WELL_HEARD))))
-        if left - until > length * (1 - HEARD_SHARE):
+        if left - TICK_FRAMES > length * (1 - HEARD_SHARE):
             return 0, FADE_FRAMES
-        return until - FADE_FRAMES, until
+        return TICK_FRAMES - FADE_FRAMES, TICK_FRAMES
 
     def end_tick(self, *, cut: bool = False) -> list[Sounded]:
         """Words that sounded in this tick. After a cut, or when the last sound has left the vocoder, silence begins."""
