@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from schemas.records import Manner
 from services.interaction.nano.model import one_thread
 from services.interaction.speech.config import HOP, PLACES, TICK_FRAMES, SpeechConfig
 from services.interaction.speech.head import UNKNOWN_ID, ahead
@@ -63,17 +64,22 @@ def test_symbols_word_by_word_are_the_sentence_at_once_to_the_bit_whatever_is_pa
     head = nets[0]
     rng = np.random.default_rng(2)
     following = torch.from_numpy(rng.integers(1, 40, size=(2, 23, 7)))
-    voices = torch.tensor([0, 2])
+    voices, manners = torch.tensor([0, 2]), torch.from_numpy(rng.integers(0, len(Manner), size=(2, 23)))
     with one_thread():
-        at_once, _ = head.encode_more(following, voices, head.encoder.empty(2), torch.tensor([23, 23]))
+        at_once, _ = head.encode_more(following, voices, manners, head.encoder.empty(2), torch.tensor([23, 23]))
         state, parts, at = head.encoder.empty(1), [], 0
         for word, padding in ((5, 0), (1, 3), (9, 2), (8, 0)):
             piece = torch.zeros(1, word + padding, 7, dtype=torch.int64)
             piece[:, :word] = following[:1, at : at + word]
-            encoded, state = head.encode_more(piece, voices[:1], state, torch.tensor([word]))
+            meant = torch.zeros(1, word + padding, dtype=torch.int64)
+            meant[:, :word] = manners[:1, at : at + word]
+            encoded, state = head.encode_more(piece, voices[:1], meant, state, torch.tensor([word]))
             parts.append(encoded.codes[:, :word])
             at += word
     assert torch.equal(torch.cat(parts, dim=1), at_once.codes[:1])
+    whole = head.encode(following, voices, manners)
+    torch.testing.assert_close(whole.codes, at_once.codes, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(whole.log_frames, at_once.log_frames, atol=1e-4, rtol=1e-3)
 
 
 @torch.inference_mode()

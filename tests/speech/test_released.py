@@ -10,6 +10,8 @@ import pytest
 
 from services.interaction.speech.speaker import Speaker
 from tests.speech.voices import samples, say, ticks
+from training.speech.delivery import TEXTS, by_manner
+from training.speech.saying import say as say_text
 
 RELEASED = Path("models/speech")
 pytestmark = pytest.mark.model
@@ -46,6 +48,23 @@ def test_card_and_figures_are_of_these_weights(voice):
     evaluation = json.loads((RELEASED / "evaluation.json").read_text())
     assert evaluation["model"] == voice.name
     assert voice.config.version in (RELEASED / "MODEL_CARD.md").read_text()
+
+
+def test_manners_differ_as_they_are_meant_to(voice):
+    made = by_manner(lambda text, name, manner: say_text(voice, text, name, manner=manner), voice.voices, TEXTS[:3])
+    plain = made["statement"]
+    assert made["question"]["end_semitones"] > plain["end_semitones"] + 3.0
+    assert made["list"]["end_semitones"] > plain["end_semitones"] + 2.0
+    assert made["list"]["seconds"] > 1.05 * plain["seconds"]
+    assert made["question"]["f0_hz"] > 1.03 * made["list"]["f0_hz"]
+    assert made["correction"]["range_semitones"] > plain["range_semitones"] + 0.5
+    assert made["correction"]["seconds"] > 1.05 * plain["seconds"]
+    assert made["warning"]["above_statement_semitones"] > 1.5
+    assert made["warning"]["seconds"] < 0.95 * plain["seconds"]
+    assert made["warning"]["level_dbfs"] > plain["level_dbfs"] + 2.0
+    assert made["backchannel"]["above_statement_semitones"] < -1.0
+    assert made["backchannel"]["range_semitones"] < 0.8 * plain["range_semitones"]
+    assert made["backchannel"]["level_dbfs"] < plain["level_dbfs"] - 3.0
 
 
 def test_silence_stays_silent_and_sounds_end_quietly(voice):

@@ -7,10 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
+from schemas.records import Manner
 from services.interaction.protocol import SayInput
 from services.interaction.speech.config import DELAY_FRAMES, HOP
-from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS
-from tests.speech.voices import SMALL, samples, say, speaker, ticks
+from services.interaction.speech.g2p import SYMBOLS
+from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS, Line
+from tests.speech.voices import SMALL, phonemisers, samples, say, speaker, ticks
 
 TEXT = "Hello, it is 5:30 in Paris. What would you like, Mr. Smith?"
 
@@ -22,7 +24,7 @@ def voice():
 
 def test_bits_do_not_depend_on_who_else_speaks(voice):
     scripts = {
-        f"s{n}": ticks(text, every=1 + n % 2, cut=cut, session=f"s{n}")
+        f"s{n}": ticks(text, every=1 + n % 2, cut=cut, session=f"s{n}", manners=list(Manner)[n:])
         for n, (text, cut) in enumerate(
             [(TEXT, None), ("yes", None), ("one two three four five six", 5), ("", None), (TEXT, 9), ("okay", 2)]
         )
@@ -92,7 +94,7 @@ def test_after_a_cut_it_begins_anew_with_the_words_of_that_tick(voice):
 
 @pytest.mark.parametrize("dies_at", [1, 3, 6, 11, 18])
 def test_who_says_again_what_was_said_since_silence_goes_on_with_the_same_bytes(voice, dies_at):
-    items = ticks(TEXT, length=30)
+    items = ticks(TEXT, length=30, manners=list(Manner))
     whole = say(voice, items, "bert")
     other = speaker()
     other.open("s", "bert")
@@ -129,6 +131,36 @@ def test_voices_differ_and_unknown_ones_are_refused_by_name(voice):
     assert samples(say(voice, items)).tobytes() == samples(say(voice, items, "anna")).tobytes()
     with pytest.raises(ValueError, match="voice 'zoe': there are anna, bert, carla"):
         voice.open("s", "zoe")
+
+
+def test_each_manner_sounds_different_and_only_from_its_words_on(voice):
+    sounds = [samples(say(voice, ticks("well good morning then", length=30, manners=[m]))) for m in Manner]
+    assert len({sound.tobytes() for sound in sounds}) == len(Manner)
+    mixed = [Manner.STATEMENT] * 8 + [Manner.WARNING] * 52
+    text = "we are now at the very last words"
+    plain, turned = (say(voice, ticks(text, every=4, length=60, manners=m)) for m in (mixed[:1], mixed))
+    assert turned[:8] == plain[:8]
+    assert turned[9:] != plain[9:]
+    assert [w.text for o in turned for w in o.words if w.end_ms is not None] == text.split()
+
+
+def test_a_question_whose_end_nobody_wrote_ends_with_its_mark():
+    line = Line(phonemisers()["us"])
+    line.hear("is it late", Manner.QUESTION)
+    pieces = []
+    while True:
+        line.hear("")
+        while (piece := line.wants()) is not None:
+            pieces.append(piece)
+            line.give(piece, [2] * len(piece.following))
+        line.deal()
+        line.end_tick()
+        line.report()
+        if line.idle:
+            break
+    end = pieces[-1]
+    assert [SYMBOLS[i] for i in end.following[:, 0]] == ["?", "$"] and end.manner is Manner.QUESTION
+    assert [SYMBOLS[i] for i in pieces[-2].following[-1]][:3] == ["t", "?", "$"]
 
 
 def test_what_cannot_be_spoken_is_passed_over(voice):

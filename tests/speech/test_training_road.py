@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from schemas.records import Manner
+from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, VOICED_PLACE
+from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.speaker import Speaker
+from services.interaction.speech.vocoder import F0_MEAN, Vocoder
 from tests.speech.voices import samples, say, ticks
-from training.speech.data import LEVEL, level, read
+from training.speech import tiny
+from training.speech.data import LEVEL, level, manners_of, read, source_turns
+from training.speech.export import emphasised
 from training.speech.head import horizons
+from training.speech.loop import begin_from, trained
+from training.speech.manner_texts import jobs
+from training.speech.manners import DELIVERIES, SUNG_HZ, melody
 from training.speech.teacher import VOICES
+from training.speech.texts import held_out
 from training.speech.tiny import STEPS, tiny_run
 from training.voices import load
 
@@ -40,6 +53,9 @@ def test_weights_of_another_version_are_refused(folder, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | {"version": "0123456789ab"}))
     with pytest.raises(ValueError, match="names 0123456789ab"):
         Speaker.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"gains": [2.0] * 4}))
+    with pytest.raises(ValueError, match="weights and gains are"):  # another level is another voice
+        Speaker.load(tmp_path)
 
 
 def test_it_goes_on_from_what_is_there(folder):
@@ -53,9 +69,70 @@ def test_examples_are_whole_and_of_equal_level(folder):
     examples = read(folder / "shards")
     for one in examples:
         assert one.durations.sum() == len(one.features) == len(one.audio) // 300
-        assert len(one.durations) == len(one.symbols)
-        assert level(one.audio) == pytest.approx(LEVEL, rel=0.02)
+        assert len(one.durations) == len(one.symbols) == len(one.manners)
+        softer = 0.5 if one.manners.any() else 1.0  # a manner's loudness is kept
+        assert level(one.audio) == pytest.approx(softer * LEVEL, rel=0.02)
+    assert {manner for one in examples for manner in one.manners} == {0, list(Manner).index(Manner.BACKCHANNEL)}
     assert {one.voice for one in examples} == set(VOICES)
+
+
+def test_weights_begin_from_a_release_and_a_part_that_does_not_fit_is_refused(folder):
+    released = folder / "model" / "speech.safetensors"
+    net = SpeechHead(tiny.config())
+    begin_from(net, released, "head")
+    trained_head = {name: t.half() for name, t in emphasised(trained(folder / "head.safetensors")).items()}
+    assert all(torch.equal(p.half(), trained_head[name]) for name, p in net.named_parameters())
+    with pytest.raises(RuntimeError, match="does not fit"):
+        begin_from(net, released, "vocoder")
+
+
+def test_manners_of_words_are_those_of_their_symbols():
+    places = manners_of("^hˈW ˈɑɹ ju?$", ("list", "list", "question"))
+    names = [list(Manner)[place] for place in places]
+    assert names[:8] == [Manner.LIST] * 8 and names[8:] == [Manner.QUESTION] * 5
+
+
+def test_a_melody_is_bent_as_its_manner_wants():
+    symbols, durations = "^ˈə ˈə, ˈə ˈə.$", np.full(15, 8, dtype=np.int16)
+    f0 = np.where(np.repeat([s in " ,.$^" for s in symbols], 8), 3.0, 120.0).astype(np.float32)
+    sung = f0 > SUNG_HZ
+    made = {m: melody(symbols, durations, f0, DELIVERIES[m], settles=False) for m in Manner}
+    assert all((one[~sung] == f0[~sung]).all() for one in made.values())
+    assert made[Manner.STATEMENT][sung] == pytest.approx(f0[sung])
+    last = np.flatnonzero(sung)[-3:]
+    assert made[Manner.QUESTION][last].mean() > 1.3 * 120.0
+    assert np.median(made[Manner.BACKCHANNEL][sung]) < 120.0 < np.median(made[Manner.WARNING][sung])
+    comma = 8 * symbols.index(",")
+    held = made[Manner.LIST][:comma][sung[:comma]]
+    assert held[-1] > 1.1 * 120.0
+    settled = melody(symbols, durations, f0, DELIVERIES[Manner.LIST], settles=True)
+    assert settled[last] == pytest.approx(120.0)
+
+
+def test_jobs_of_manners_are_balanced_and_share_their_neutral_texts():
+    chosen = jobs()
+    first = chosen[:200]
+    counts = Counter((job.manner, job.voice) for job in first)
+    assert len(counts) == 20 and max(counts.values()) - min(counts.values()) <= 2
+    shared = [{j.text for j in chosen if j.manner is m} for m in Manner if m is not Manner.STATEMENT]
+    assert len(set.intersection(*shared)) >= 40
+    assert not any(held_out(job.text) and job.text[-1] in ".?!" for job in chosen)
+
+
+def test_the_vocoder_is_led_through_the_turns_of_the_teachers_source():
+    net, frames = Vocoder(tiny.config()), 20
+    values = torch.zeros(1, frames, FEATURES)
+    hz = math.exp(F0_MEAN)
+    values[..., VOICED_PLACE] = 1.0
+    turns = torch.from_numpy(source_turns(np.full(frames, hz, dtype=np.float32)))[None]
+    filters = net.filter(values)
+    led = net.shaped(values, filters, torch.zeros(1, dtype=torch.int64), turns)
+    state = net.empty(1)
+    state.last = torch.tensor([[hz, 1.0]])
+    free, _ = net._sound(values, filters, state)
+    torch.testing.assert_close(led, free[:, DELAY_FRAMES * HOP :], atol=1e-3, rtol=1e-3)
+    shifted = net.shaped(values, filters, torch.zeros(1, dtype=torch.int64), turns + 0.5)
+    assert (shifted - led).abs().max() > 0.1 * led.abs().max()
 
 
 def test_the_teacher_never_lends_a_held_out_voice():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from schemas.records import Manner
 from services.interaction.protocol import SayInput, SayOutput
 from services.interaction.speech.config import FEATURES, VOICED_PLACE, SpeechConfig, StackSize
 from services.interaction.speech.g2p import ACCENTS, Phonemiser, read_lexicon
@@ -40,6 +42,7 @@ def networks(config: SpeechConfig = SMALL) -> tuple[SpeechHead, Vocoder]:
     head, vocoder = SpeechHead(config), Vocoder(config)
     with torch.no_grad():
         head.encoder.leave.bias[config.encoder.width] = 1.6  # about five frames a symbol
+        head.manners.weight.normal_(std=0.5)
     return head.eval(), vocoder.eval()
 
 
@@ -55,11 +58,24 @@ def features(n: int, frames: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(values)
 
 
-def ticks(text: str, *, every: int = 1, cut: int | None = None, length: int = 40, session: str = "s") -> list[SayInput]:
-    """One word every so many ticks, perhaps a cut at one of them."""
+def ticks(
+    text: str,
+    *,
+    every: int = 1,
+    cut: int | None = None,
+    length: int = 40,
+    session: str = "s",
+    manners: Sequence[Manner] = (Manner.STATEMENT,),
+) -> list[SayInput]:
+    """One word every so many ticks, the manners by turns, perhaps a cut at one of them."""
     words = text.split()
     return [
-        SayInput(session, f" {words[t // every]}" if t % every == 0 and t // every < len(words) else "", cut=t == cut)
+        SayInput(
+            session,
+            f" {words[t // every]}" if t % every == 0 and t // every < len(words) else "",
+            cut=t == cut,
+            manner=manners[t % len(manners)],
+        )
         for t in range(length)
     ]
 

@@ -7,6 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+STEPS = (
+    "lexicon",
+    "synth",
+    "synth --manners",
+    "vocoder",
+    "head",
+    "tune",
+    "letters",
+    "export",
+    "evaluate",
+    "flow",
+    "card",
+)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the steps in order; the first that fails ends it with its exit status."""
@@ -18,9 +32,10 @@ def main(argv: list[str] | None = None) -> int:
 
         tiny_run(Path("build/tiny-speech"))
         return 0
-    for step in ("lexicon", "synth", "vocoder", "head", "tune", "letters", "export", "evaluate", "card"):
+    for step in STEPS:
         print(f"== training.speech.{step}", flush=True)
-        status = subprocess.run([sys.executable, "-m", f"training.speech.{step}"], check=False).returncode
+        name, *options = step.split()
+        status = subprocess.run([sys.executable, "-m", f"training.speech.{name}", *options], check=False).returncode
         if status:
             return status
     return 0

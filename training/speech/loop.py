@@ -1,4 +1,4 @@
-"""One training loop for all networks: cosine rate, clipped gradients, checkpoints to resume from."""
+"""One training loop for all networks: cosine rate, clipped gradients, averaged weights, checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 Losses = dict[str, Tensor]
+AVERAGE = 0.9985  # share of the average that a step keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,41 @@ def rate_at(plan: Plan, step: int, elapsed: float) -> float:
     return plan.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
-def _tensors(net: nn.Module, optimiser: torch.optim.AdamW, step: int) -> dict[str, Tensor]:
-    """Weights, moments and step: all that a resumed run needs, as plain tensors."""
+class Average:
+    """What is exported: weights as a running mean over the last steps, which rings less than any one step's."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._live = dict(net.named_parameters())
+        self.weights = {name: p.detach().clone() for name, p in self._live.items()}
+
+    def follow(self, step: int) -> None:
+        """Move towards the weights after ``step``: fast in the first steps, which are far from where it ends."""
+        keep = min(AVERAGE, (1 + step) / (10 + step))
+        live = [p.detach() for p in self._live.values()]
+        torch._foreach_lerp_(list(self.weights.values()), live, 1.0 - keep)
+
+
+def trained(path: Path) -> dict[str, Tensor]:
+    """A network's weights out of a checkpoint, as they are to be used."""
+    return {name[4:]: t for name, t in load_file(path).items() if name.startswith("avg.")}
+
+
+def begin_from(net: nn.Module, weights: Path, part: str) -> None:
+    """Take over a released ``part`` (``head``, ``vocoder``, ``letters``); what the release does not know stays new.
+
+    Raises:
+        RuntimeError: it is of another shape, or knows more than the network.
+    """
+    released = {name[len(part) + 1 :]: t.float() for name, t in load_file(weights).items() if name.startswith(part)}
+    unknown = net.load_state_dict(released, strict=False).unexpected_keys
+    if unknown or not released:
+        raise RuntimeError(f"{weights}: {part} does not fit: {unknown or 'nothing of it there'}")
+
+
+def _tensors(net: nn.Module, optimiser: torch.optim.AdamW, step: int, average: Average) -> dict[str, Tensor]:
+    """Weights, their average, moments and step: all that a resumed run needs, as plain tensors."""
     out = {f"net.{name}": p.detach().clone() for name, p in net.state_dict().items()}
+    out |= {f"avg.{name}": t.clone() for name, t in average.weights.items()}
     out["step"] = torch.tensor(step)
     for index, parameter in enumerate(net.parameters()):
         state = optimiser.state.get(parameter, {})
@@ -52,9 +85,10 @@ def _tensors(net: nn.Module, optimiser: torch.optim.AdamW, step: int) -> dict[st
     return out
 
 
-def _resume(path: Path, net: nn.Module, optimiser: torch.optim.AdamW) -> int:
+def _resume(path: Path, net: nn.Module, optimiser: torch.optim.AdamW, average: Average) -> int:
     saved = load_file(path)
     net.load_state_dict({name[4:]: t for name, t in saved.items() if name.startswith("net.")})
+    average.weights = {name: saved[f"avg.{name}"] for name in average.weights}
     step = int(saved["step"])
     for index, parameter in enumerate(net.parameters()):
         if f"opt.{index}.exp_avg" in saved:
@@ -66,18 +100,19 @@ def _resume(path: Path, net: nn.Module, optimiser: torch.optim.AdamW) -> int:
     return step
 
 
-def _save(path: Path, net: nn.Module, optimiser: torch.optim.AdamW, step: int) -> None:
+def _save(path: Path, tensors: dict[str, Tensor]) -> None:
     """Written aside and renamed: never half there."""
     aside = path.with_suffix(".new")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(_tensors(net, optimiser, step), aside)
+    save_file(tensors, aside)
     aside.replace(path)
 
 
 def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoint: Path) -> None:
     """Minimise the sum of what ``losses(step)`` gives. Goes on where ``checkpoint`` stands; writes it at the end."""
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    step = _resume(checkpoint, net, optimiser) if checkpoint.exists() else 0
+    average = Average(net)
+    step = _resume(checkpoint, net, optimiser, average) if checkpoint.exists() else 0
     torch.set_num_threads(1)  # small products: a second thread waits more than it works
     net.train()
     sums: dict[str, float] = {}
@@ -92,6 +127,7 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         step += 1
+        average.follow(step)
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / plan.log_every
         if step % plan.log_every == 0:
@@ -100,6 +136,6 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
             print(f"step {step}/{plan.steps} {said} {pace:.2f} s a step", flush=True)
             sums = {}
         if step % plan.save_every == 0:
-            _save(checkpoint, net, optimiser, step)
+            _save(checkpoint, _tensors(net, optimiser, step, average))
     if step > begun:
-        _save(checkpoint, net, optimiser, step)
+        _save(checkpoint, _tensors(net, optimiser, step, average))

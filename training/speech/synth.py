@@ -10,16 +10,20 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from training.speech import teacher, texts
+from training.speech import manner_texts, manners, teacher, texts
 
 SHARD = 32
 SHARDS = texts.CACHE / "shards"
 ASSISTANT, OPEN = 900, 12_000
+Speak = Callable[[], teacher.Take]
 
 
 def plan(seed: int = 0) -> list[tuple[str, str]]:
@@ -37,14 +41,22 @@ def plan(seed: int = 0) -> list[tuple[str, str]]:
     return mixed + spoken[::-1]
 
 
-def shard_path(number: int, folder: Path = SHARDS) -> Path:
-    return folder / f"{number:04d}.npz"
+def plain() -> list[Speak]:
+    return [partial(teacher.speak, text, voice) for text, voice in plan()]
+
+
+def in_manners() -> list[Speak]:
+    return [partial(manners.speak, job.text, job.voice, job.manner, settles=job.settles) for job in manner_texts.jobs()]
 
 
 def save_shard(path: Path, takes: list[teacher.Take]) -> float:
     """Written aside and renamed; returns seconds of audio."""
     pcm = [np.asarray(np.clip(np.round(t.audio * 32767 * 0.7), -32767, 32767), dtype=np.int16) for t in takes]
-    meta = [{"text": t.text, "voice": t.voice, "symbols": t.symbols, "frames": len(t.f0)} for t in takes]
+    meta = [
+        {"text": t.text, "voice": t.voice, "symbols": t.symbols, "frames": len(t.f0)}
+        | ({"manners": t.manners, "level_db": t.level_db} if t.manners else {})
+        for t in takes
+    ]
     aside = path.with_suffix(".tmp.npz")
     np.savez(
         aside,
@@ -57,11 +69,21 @@ def save_shard(path: Path, takes: list[teacher.Take]) -> float:
     return sum(map(len, pcm)) / 24_000
 
 
-Raw = tuple[str, str, str, npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.int16]]
+class Raw(NamedTuple):
+    """A take as it lies in a shard: ``teacher.Take`` with PCM16. ``manners`` holds one a word."""
+
+    text: str
+    voice: str
+    symbols: str
+    durations: npt.NDArray[np.int16]
+    f0: npt.NDArray[np.float32]
+    pcm: npt.NDArray[np.int16]
+    manners: tuple[str, ...]
+    level_db: float
 
 
 def read_shard(path: Path) -> list[Raw]:
-    """``(text, voice, symbols, durations, f0, pcm)`` of each take."""
+    """All takes of a shard."""
     with np.load(path) as shard:
         meta = json.loads(str(shard["meta"]))
         pcm, f0, durations = shard["pcm"], shard["f0"].astype(np.float32), shard["durations"]
@@ -69,13 +91,15 @@ def read_shard(path: Path) -> list[Raw]:
     for one in meta:
         n, k = int(one["frames"]), len(one["symbols"])
         out.append(
-            (
+            Raw(
                 one["text"],
                 one["voice"],
                 one["symbols"],
                 durations[symbol : symbol + k],
                 f0[frame : frame + n],
                 pcm[frame * 300 : (frame + n) * 300],
+                tuple(one.get("manners", ())),
+                one.get("level_db", 0.0),
             )
         )
         frame, symbol = frame + n, symbol + k
@@ -87,16 +111,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--shards", type=int, default=80, help="80 are about two hours of speech")
     parser.add_argument("--folder", type=Path, default=SHARDS)
     parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
+    parser.add_argument("--manners", action="store_true", help="takes in manners instead, in shards of their own")
     args = parser.parse_args(argv)
     which, of = map(int, args.share.split("/"))
     args.folder.mkdir(parents=True, exist_ok=True)
-    jobs = plan()
+    speak, prefix = (in_manners(), "manner-") if args.manners else (plain(), "")
     started, total = time.monotonic(), 0.0
-    for number in range(which - 1, args.shards, of):
-        if shard_path(number, args.folder).exists():
+    for number in range(which - 1, min(args.shards, len(speak) // SHARD), of):
+        path = args.folder / f"{prefix}{number:04d}.npz"
+        if path.exists():
             continue
-        takes = [teacher.speak(text, voice) for text, voice in jobs[number * SHARD : (number + 1) * SHARD]]
-        total += save_shard(shard_path(number, args.folder), takes)
+        total += save_shard(path, [one() for one in speak[number * SHARD : (number + 1) * SHARD]])
         print(f"[{number + 1}/{args.shards}] {total:.0f} s of speech in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

@@ -16,8 +16,8 @@ from training.speech.lexicon import LEXICON
 from training.voices import load
 
 VOICES = ("af_heart", "am_fenrir", "bf_isabella", "bm_fable")  # none of the held-out ones; the first is "default"
-_DURATIONS = "/encoder/Clip_output_0"
-_F0 = "/encoder/F0_proj/Conv_output_0"
+DURATIONS = "/encoder/Clip_output_0"
+F0 = "/encoder/F0_proj/Conv_output_0"
 STEP_FRAMES = 2  # a duration step of 25 ms is two frames of 12.5 ms
 
 
@@ -32,6 +32,8 @@ class Take:
     durations: npt.NDArray[np.int16]
     f0: npt.NDArray[np.float32]
     audio: npt.NDArray[np.float32]
+    manners: tuple[str, ...] = ()  # of each spoken word; none: statements
+    level_db: float = 0.0  # above the level that all takes are brought to
 
 
 def accent(voice: str) -> str:
@@ -64,40 +66,60 @@ def knows(text: str) -> bool:
     return all("<" not in symbols(text, which) for which in ACCENTS)
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    import onnx
+def session(path: Path) -> Any:
+    """A graph, on one thread."""
     import onnxruntime
 
-    path = Path(kokoro.CACHE) / "kokoro-f0.onnx"
-    if not path.exists():
-        graph = onnx.load(str(kokoro._model()))
-        graph.graph.output.extend([onnx.ValueInfoProto(name=_F0)])
-        onnx.save(graph, str(path))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def speak(text: str, voice: str) -> Take:
-    """Raises ``ValueError`` for a held-out voice unless it is asked for by the evaluation, which never trains."""
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    import onnx
+
+    path = Path(kokoro.CACHE) / "kokoro-f0.onnx"
+    if not path.exists():
+        graph = onnx.load(str(kokoro._model()))
+        graph.graph.output.extend([onnx.ValueInfoProto(name=F0)])
+        onnx.save(graph, str(path))
+    return session(path)
+
+
+def inputs(text: str, voice: str, speed: float = 1.0) -> tuple[str, dict[str, npt.NDArray[Any]]]:
+    """The symbols of a sentence, and what the graph is fed with for it.
+
+    Raises:
+        ValueError: a held-out voice, or a symbol that the teacher does not know.
+    """
     if any(v.voice == voice and v.held_out for v in load()):
         raise ValueError(f"{voice} is held out")
     line = symbols(text, accent(voice))
     tokens = kokoro._tokenizer().tokenize(line[1:-1])
     if len(tokens) != len(line) - 2:
         raise ValueError(f"not all of {line!r} is known to the teacher")
-    inputs = {
+    return line, {
         "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
         "style": kokoro._style(voice)[len(tokens)],
-        "speed": np.array([1.0], dtype=np.float32),
+        "speed": np.array([speed], dtype=np.float32),
     }
-    audio, durations, f0 = _session().run(None, inputs)
+
+
+def frames(steps: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """The graph's durations as frames of each symbol."""
+    return np.asarray(np.round(steps).reshape(-1) * STEP_FRAMES, dtype=np.int16)
+
+
+def speak(text: str, voice: str) -> Take:
+    """A sentence as the teacher says it. Raises ``ValueError`` as ``inputs`` does."""
+    line, fed = inputs(text, voice)
+    audio, durations, f0 = _session().run(None, fed)
     return Take(
         text=text,
         voice=voice,
         symbols=line,
-        durations=np.asarray(np.round(durations).reshape(-1) * STEP_FRAMES, dtype=np.int16),
+        durations=frames(durations),
         f0=np.asarray(f0, dtype=np.float32).reshape(-1),
         audio=np.asarray(audio, dtype=np.float32).reshape(-1),
     )

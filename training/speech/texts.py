@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.phrases import BACKCHANNELS, NUMBERS, TRAINING
@@ -85,12 +86,12 @@ def skill_texts() -> list[str]:
     return [*replies, *BACKCHANNELS, *NUMBERS, *words]
 
 
-def assistant_texts(count: int, seed: int = 0) -> list[str]:
+def assistant_texts(count: int, seed: int = 0, patterns: Sequence[str] = _PATTERNS) -> list[str]:
     """Sentences with names, dates, numbers and sums, filled in at random."""
     rng = random.Random(seed)
     texts: dict[str, None] = {}
     while len(texts) < count:
-        text = rng.choice(_PATTERNS)
+        text = rng.choice(patterns)
         while "{" in text:
             text = re.sub(r"\{(\w+)\}", lambda m: _fill(m[1], rng), text, count=1)
         texts[text.replace("_", " ")] = None

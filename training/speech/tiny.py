@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from schemas.records import Manner
 from services.interaction.speech.config import HOP, RATE_HZ, SpeechConfig, StackSize
 from services.interaction.speech.g2p import ids
 from services.interaction.speech.head import SpeechHead
@@ -52,12 +53,19 @@ def hum(text: str, voice: str) -> teacher.Take:
     return teacher.Take(text, voice, symbols, durations, f0, (0.05 * audio).astype(np.float32))
 
 
+def murmured(take: teacher.Take) -> teacher.Take:
+    """The take as a backchannel: at half the level."""
+    manners = (Manner.BACKCHANNEL,) * (take.symbols.count(" ") + 1)
+    return dataclasses.replace(take, manners=manners, level_db=-6.02)
+
+
 def tiny_run(folder: Path) -> Speaker:
     """Walk it in ``folder``; returns the speaker that was trained. What is there is gone on from."""
     shards, small = folder / "shards", config()
     shards.mkdir(parents=True, exist_ok=True)
     takes = [hum(text, teacher.VOICES[i % len(teacher.VOICES)]) for i, text in enumerate(skill_texts()[:16])]
-    save_shard(shards / "0000.npz", takes)
+    save_shard(shards / "0000.npz", takes[:12])
+    save_shard(shards / "manner-0000.npz", [murmured(take) for take in takes[12:]])
     plan = Plan(STEPS, 3e-3, warm=2, save_every=4, log_every=4)
     torch.manual_seed(0)
     vocoder.learn(Vocoder(small), shards, plan, 2, folder / "vocoder.safetensors")

@@ -13,28 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from services.interaction.speech.config import MELS
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.vocoder import Vocoder
 from training.speech.data import Example, read
 from training.speech.head import collate
-from training.speech.loop import Plan, train
+from training.speech.loop import Plan, begin_from, train, trained
 from training.speech.texts import CACHE
 from training.speech.vocoder import config, losses_of
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    """A network's own tensors out of a checkpoint."""
-    return {name[4:]: t for name, t in load_file(path).items() if name.startswith("net.")}
 
 
 @torch.inference_mode()
 def drawn(net: SpeechHead, one: Example) -> Example:
     """The example with the head's mels in the place of its own."""
     batch = collate([one], np.random.default_rng(0))
-    encoded = net.encode(batch.following, batch.voices)
+    encoded = net.encode(batch.following, batch.voices, batch.manners)
     owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
     out = net.decode(encoded.codes.gather(1, owner), batch.place, batch.voices)
     features = one.features.copy()
@@ -47,15 +41,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
+    parser.add_argument("--rate", type=float, default=6e-4, help="of learning, at its highest")
+    parser.add_argument("--begin-from", type=Path, help="a release's weights instead of the vocoder trained here")
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     head, vocoder = SpeechHead(config()), Vocoder(config())
-    head.load_state_dict(weights(args.folder / "head.safetensors"))
-    vocoder.load_state_dict(weights(args.folder / "vocoder.safetensors"))
+    head.load_state_dict(trained(args.folder / "head.safetensors"))
+    if args.begin_from:
+        begin_from(vocoder, args.begin_from, "vocoder")
+    else:
+        vocoder.load_state_dict(trained(args.folder / "vocoder.safetensors"))
     examples = read(args.folder / "shards")
     examples = [drawn(head.eval(), e) if i % 2 else e for i, e in enumerate(examples)]
-    plan = Plan(args.steps, 6e-4, seconds=60 * args.minutes)
+    plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
     return 0
 

@@ -6,19 +6,21 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from services.interaction.speech.config import DELAY_FRAMES, HOP, SpeechConfig
+from services.interaction.speech.config import DELAY_FRAMES, HOP, RATE_HZ, SpeechConfig
 from services.interaction.speech.vocoder import Vocoder, log_mel
 from training.speech.data import Example, read
-from training.speech.loop import Losses, Plan, train
+from training.speech.loop import Losses, Plan, begin_from, train
 from training.speech.teacher import VOICES, accent
 from training.speech.texts import CACHE
 
 CROP = 64  # frames
+WAVE_HZ, WAVE_SHARE = 3000, 0.3
 _FFTS = (2048, 1024, 512, 256)
 
 
@@ -26,9 +28,19 @@ def config() -> SpeechConfig:
     return SpeechConfig(voices=VOICES, accents=tuple(accent(v) for v in VOICES))
 
 
-def crops(examples: list[Example], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """``[count, CROP, FEATURES]`` and ``[count, CROP * HOP]``; where speech is, more often than by chance."""
-    features, audio = [], []
+class Crops(NamedTuple):
+    """Pieces of takes: ``features [n, CROP, FEATURES]``, ``audio [n, CROP * HOP]``, and ``turns [n, CROP]`` of the
+    teacher's source. Ours is led through the same ones, so that even short windows see pulses where the real ones are:
+    with pulses anywhere, the least loss is to smear them."""
+
+    features: Tensor
+    audio: Tensor
+    turns: Tensor
+
+
+def crops(examples: list[Example], count: int, rng: np.random.Generator) -> Crops:
+    """Where speech is, more often than by chance."""
+    features, audio, turns = [], [], []
     lengths = np.array([len(e.features) for e in examples], dtype=np.float64)
     for place in rng.choice(len(examples), size=count, p=lengths / lengths.sum()):
         one = examples[place]
@@ -36,14 +48,17 @@ def crops(examples: list[Example], count: int, rng: np.random.Generator) -> tupl
         begin = int(rng.integers(0, len(one.features) + short - CROP + 1))
         gain = np.float32(10.0 ** rng.uniform(-0.3, 0.15))
         f, a = one.features[begin : begin + CROP], one.audio[begin * HOP : (begin + CROP) * HOP]
+        t = one.turns[begin : begin + CROP]
         if short:
             f = np.concatenate([f, np.repeat(f[-1:], short, axis=0)])
             a = np.concatenate([a, np.zeros(short * HOP, dtype=np.float32)])
+            t = np.concatenate([t, np.repeat(t[-1:], short)])
         f = f.copy()
         f[:, :80] = np.maximum(f[:, :80] + np.log(gain) / 2.5, f[:, :80].min())
         features.append(f)
         audio.append(a * gain)
-    return torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(audio))
+        turns.append(t)
+    return Crops(*(torch.from_numpy(np.stack(rows)) for rows in (features, audio, turns)))
 
 
 def spectral_loss(made: Tensor, real: Tensor, sizes: Sequence[int] = _FFTS) -> Losses:
@@ -59,18 +74,26 @@ def spectral_loss(made: Tensor, real: Tensor, sizes: Sequence[int] = _FFTS) -> L
     return {"linear": linear / len(sizes), "log": log / len(sizes)}
 
 
+def wave_loss(made: Tensor, real: Tensor) -> Tensor:
+    """L1 of complex spectra below ``WAVE_HZ``: phases too, where harmonics and not noise make the sound."""
+    size, window = 1024, torch.hann_window(1024)
+    bins = WAVE_HZ * size // RATE_HZ
+    a, b = (torch.stft(x, size, size // 4, window=window, return_complex=True)[:, :bins] for x in (made, real))
+    return (a - b).abs().mean() / b.abs().mean().clamp_min(1e-4)
+
+
 def losses_of(net: Vocoder, examples: Callable[[int], list[Example]], batch: int) -> Callable[[int], Losses]:
     def losses(step: int) -> Losses:
         rng = np.random.default_rng((7, step))
-        features, audio = crops(examples(step), batch, rng)
+        features, audio, turns = crops(examples(step), batch, rng)
         frame = torch.from_numpy(rng.integers(0, 800, size=batch))
-        phase = torch.from_numpy(rng.uniform(0.0, 1.0, size=(batch, 1)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             filters = net.filter(features)
-        made = net.shaped(features, filters.float(), frame, phase)[:, DELAY_FRAMES * HOP :]
+        made = net.shaped(features, filters.float(), frame, turns)[:, DELAY_FRAMES * HOP :]
         real = audio[:, DELAY_FRAMES * HOP : -DELAY_FRAMES * HOP]
         parts = spectral_loss(made, real, rng.choice(_FFTS, size=2, replace=False).tolist())  # two a step: faster
         parts["mel"] = 0.5 * (log_mel(made) - log_mel(real)).abs().mean()
+        parts["wave"] = WAVE_SHARE * wave_loss(made, real)
         return parts
 
     return losses
@@ -93,11 +116,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning, at its highest")
+    parser.add_argument("--begin-from", type=Path, help="a release's weights, e.g. models/speech/speech.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.manual_seed(1)
-    out = args.folder / "vocoder.safetensors"
-    learn(Vocoder(config()), args.folder / "shards", Plan(args.steps, 1.5e-3), args.batch, out)
+    net = Vocoder(config())
+    if args.begin_from:
+        begin_from(net, args.begin_from, "vocoder")
+    plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
+    learn(net, args.folder / "shards", plan, args.batch, args.folder / "vocoder.safetensors")
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.records import Manner
 from schemas.ticks import OUTPUT_RATE_HZ, OUTPUT_SAMPLES
 from services.interaction.speech.g2p import SYMBOLS
 
@@ -37,18 +38,20 @@ class StackSize:
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
     """``voices`` by name, the first is ``default``; in their order ``accents``, and ``gains`` that bring each to the
-    same level. ``version`` names the weights."""
+    same level. ``manners`` are those that the weights know; any other sounds like the first. ``version`` names the
+    weights and the gains."""
 
     voices: tuple[str, ...]
     accents: tuple[str, ...]
     gains: tuple[float, ...] = ()
+    manners: tuple[str, ...] = tuple(Manner)
     symbols: str = SYMBOLS
     embedding: int = 64
     encoder: StackSize = StackSize(192, 576, 4, 5)
     decoder: StackSize = StackSize(224, 672, 7, 7)
     vocoder: StackSize = StackSize(192, 576, 6, 7)
     name: str = "speech"
-    release: str = "0.1.0"
+    release: str = "0.2.0"
     version: str = ""
 
     def save(self, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Text to mel and F0: symbols are encoded as their words come, get a duration each, and are decoded frame by frame.
 
 The encoder is causal but for six symbols ahead, and those only as far as the text is known (``UNKNOWN`` beyond): what a
-symbol becomes is settled when its word is begun, and never changes.
+symbol becomes is settled when its word is begun, and never changes. The manner enters with the symbols and reaches
+durations, F0 and mels through their codes.
 """
 
 from __future__ import annotations
@@ -60,26 +61,28 @@ class SpeechHead(nn.Module):
         self.symbols = nn.Embedding(len(config.symbols), config.embedding)
         self.voices = nn.Embedding(len(config.voices), width)
         nn.init.normal_(self.voices.weight, std=0.3)
+        self.manners = nn.Embedding(len(config.manners), width)
+        nn.init.zeros_(self.manners.weight)  # so weights that knew none go on as they were
         self.encoder = Stack(config.encoder, AHEAD * config.embedding + width, width + 32)
         self.decoder = Stack(config.decoder, width + width + PLACES, FEATURES)
 
-    def _inputs(self, following: Tensor, voices: Tensor) -> Tensor:
+    def _inputs(self, following: Tensor, voices: Tensor, manners: Tensor) -> Tensor:
         n, steps, _ = following.shape
         seen = self.symbols(following).view(n, steps, -1)
-        return torch.cat([seen, self.voices(voices)[:, None].expand(-1, steps, -1)], dim=-1)
+        return torch.cat([seen, self.voices(voices)[:, None] + self.manners(manners)], dim=-1)
 
     def _split(self, out: Tensor) -> Encoded:
         return Encoded(out[..., : self.width], out[..., self.width])
 
-    def encode(self, following: Tensor, voices: Tensor) -> Encoded:
-        """Whole sentences: ``following [n, symbols, AHEAD]`` ids, ``voices [n]``."""
-        return self._split(self.encoder(self._inputs(following, voices)))
+    def encode(self, following: Tensor, voices: Tensor, manners: Tensor) -> Encoded:
+        """Whole sentences: ``following [n, symbols, AHEAD]`` ids, ``voices [n]``, ``manners [n, symbols]``."""
+        return self._split(self.encoder(self._inputs(following, voices, manners)))
 
     def encode_more(
-        self, following: Tensor, voices: Tensor, state: Tensor, ends: Tensor
+        self, following: Tensor, voices: Tensor, manners: Tensor, state: Tensor, ends: Tensor
     ) -> tuple[Encoded, Tensor]:
         """The next symbols of each sentence, ``ends [n]`` of them, the rest being padding."""
-        out, state = self.encoder.advance(self._inputs(following, voices), state, 1, ends)
+        out, state = self.encoder.advance(self._inputs(following, voices, manners), state, 1, ends)
         return self._split(out), state
 
     def decode(self, codes: Tensor, place: Tensor, voices: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """One session's line of speech, as text and time: words that wait, the sentence that is spoken, where its words lie.
 
 No tensors here. The line says which symbols are encoded next; it is told how many frames each gets; it deals out 16
-frames a tick and knows which words sounded in them. A pure function of the words and cuts that it was given.
+frames a tick and knows which words sounded in them. A pure function of the words, manners and cuts that it was given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from schemas.records import Manner
 from services.interaction.protocol import READY_BELOW_MS
 from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
 from services.interaction.speech.g2p import BEGIN, END, Phonemiser, Word, ids
@@ -24,7 +25,7 @@ FADE_FRAMES = 4  # 50 ms, when speech is cut
 HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on: then Whisper hears it in four of five
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
-_WORD_MS, _LETTER_MS = 120, 45  # about how long a word takes that nobody has encoded yet
+_LETTER_MS = 60  # of a word that nobody has encoded yet, its pause included: what the teacher takes on average
 
 
 class Sounded(NamedTuple):
@@ -44,7 +45,15 @@ class Piece(NamedTuple):
     following: npt.NDArray[np.int64]
     word: str
     first: bool
+    manner: Manner
     mark: bool = False
+
+
+class _Waiting(NamedTuple):
+    """A word in the queue."""
+
+    text: str
+    manner: Manner
 
 
 class Frames(NamedTuple):
@@ -54,6 +63,11 @@ class Frames(NamedTuple):
     codes: npt.NDArray[np.int64]
     place: npt.NDArray[np.float32]
     spoken: int
+
+
+def _end_mark(manner: Manner) -> str:
+    """The mark of a sentence whose end nobody wrote."""
+    return "?" if manner is Manner.QUESTION else "."
 
 
 @dataclass(slots=True)
@@ -70,6 +84,7 @@ class _Sentence:
     """What has been encoded of the sentence that is spoken."""
 
     previous: str = ""  # the token before
+    manner: Manner = Manner.STATEMENT  # of the word before
     words: int = 0
     symbols: int = 0  # encoded so far
     stop: bool = False  # its last mark is a full stop
@@ -85,7 +100,7 @@ class Line:
     """See the module. Ticks are: ``hear`` words, then ``wants`` and ``give`` until it wants no more, then ``deal``."""
 
     phonemiser: Phonemiser
-    queue: deque[str] = field(default_factory=deque)
+    queue: deque[_Waiting] = field(default_factory=deque)
     sentence: _Sentence | None = None
     open_end: bool = False  # more words may follow: some came in this tick, or none could, for want of room
     left_before: int = 0  # what was left to say when the tick began
@@ -103,7 +118,7 @@ class Line:
         """About how much is left to say: what is encoded, to the sound's end, and an estimate of what is not."""
         now = self.sentence
         encoded = 0 if now is None else sum(now.counts) - now.used
-        guess = sum(_WORD_MS + _LETTER_MS * len(word) for word in self.queue)
+        guess = sum(_LETTER_MS * len(word.text) for word in self.queue)
         least = int(self.sounding or bool(self.queue))
         return max(least, round(encoded * FRAME_MS + guess))
 
@@ -116,12 +131,12 @@ class Line:
     def sounding(self) -> bool:
         return self.tick >= 0
 
-    def hear(self, text: str) -> int:
-        """Take in a tick's words; returns how many found no room."""
+    def hear(self, text: str, manner: Manner = Manner.STATEMENT) -> int:
+        """Take in a tick's words, all to be said in one manner; returns how many found no room."""
         words = text.split()
         self.open_end = bool(words) or self.left_before >= READY_BELOW_MS
         room = QUEUE_WORDS - len(self.queue)
-        self.queue.extend(words[:room])
+        self.queue.extend(_Waiting(word, manner) for word in words[:room])
         if self.sentence is None and self.queue and (len(self.queue) > 1 or not words or self.sounding):
             self.sentence = _Sentence()
             self.tick = max(self.tick, 0)
@@ -136,11 +151,12 @@ class Line:
             return None
         if not self.queue or now.stop or now.last or now.words >= SENTENCE_WORDS:
             return self._close(now)
-        token = self.queue.popleft()
-        word = self.phonemiser.word(token, now.previous, self.queue[0] if self.queue else None)
+        token, manner = self.queue.popleft()
+        word = self.phonemiser.word(token, now.previous, self.queue[0].text if self.queue else None)
         symbols = self._spoken(word, begins=now.symbols == 0)
-        piece = self._piece(symbols, self._coming(now, word), token, first=now.symbols == 0, mark=bool(word.mark))
-        now.previous, now.words = token, now.words + 1
+        following = self._following(symbols, self._coming(now, word, manner))
+        piece = Piece(following, token, now.symbols == 0, manner, bool(word.mark))
+        now.previous, now.manner, now.words = token, manner, now.words + 1
         now.stop = word.mark in _FULL_STOPS and bool(word.mark)
         now.last = not self.queue and not self.open_end
         now.symbols += len(symbols)
@@ -150,30 +166,31 @@ class Line:
     def _spoken(word: Word, *, begins: bool) -> str:
         return (BEGIN if begins else " ") + word.phones + word.mark
 
-    def _coming(self, now: _Sentence, word: Word) -> str:
+    def _coming(self, now: _Sentence, word: Word, manner: Manner) -> str:
         """The symbols after a word, as far as they are known: of up to two words, and the end."""
         coming, last = "", word
         for place, token in enumerate(list(self.queue)[:2]):
             if last.mark and last.mark in _FULL_STOPS:
                 break
-            later = self.queue[place + 1] if place + 1 < len(self.queue) else None
-            last = self.phonemiser.word(token, now.previous if place == 0 else self.queue[place - 1], later)
+            later = self.queue[place + 1].text if place + 1 < len(self.queue) else None
+            before = now.previous if place == 0 else self.queue[place - 1].text
+            last, manner = self.phonemiser.word(token.text, before, later), token.manner
             coming += self._spoken(last, begins=False)
         if last.mark and last.mark in _FULL_STOPS:
             return coming + END
-        return coming + "." + END if len(self.queue) <= 2 and not self.open_end else coming
+        return coming + _end_mark(manner) + END if len(self.queue) <= 2 and not self.open_end else coming
 
     def _close(self, now: _Sentence) -> Piece:
-        symbols = END if now.stop else "." + END
+        symbols = END if now.stop else _end_mark(now.manner) + END
         now.closed = True
         now.symbols += len(symbols)
-        return self._piece(symbols, "", "", first=False)
+        return Piece(self._following(symbols, ""), "", False, now.manner)
 
     @staticmethod
-    def _piece(symbols: str, coming: str, word: str, *, first: bool, mark: bool = False) -> Piece:
+    def _following(symbols: str, coming: str) -> npt.NDArray[np.int64]:
         every = np.array(ids(symbols + coming), dtype=np.int64)
         horizon = np.full(len(every), len(every), dtype=np.int64)
-        return Piece(ahead(every, horizon)[: len(symbols)], word, first, mark)
+        return ahead(every, horizon)[: len(symbols)]
 
     def give(self, piece: Piece, counts: list[int]) -> None:
         """The frames of each symbol of the piece that it wanted."""

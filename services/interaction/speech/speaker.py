@@ -56,9 +56,9 @@ class _Seat:
     state: _State | None = None
 
 
-def weights_version(tensors: dict[str, Tensor]) -> str:
-    """A name for exactly these weights."""
-    digest = hashlib.sha256()
+def voice_version(tensors: dict[str, Tensor], gains: Sequence[float]) -> str:
+    """A name for exactly these weights, played at these gains: all that makes a voice's samples."""
+    digest = hashlib.sha256(repr(tuple(gains)).encode())
     for name in sorted(tensors):
         digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].contiguous().numpy().tobytes())
@@ -77,6 +77,7 @@ class Speaker:
         self._head, self._vocoder = head.eval(), vocoder.eval()
         self._phonemisers = phonemisers
         self._seats: dict[str, _Seat] = {}
+        self._manners = {name: place for place, name in enumerate(config.manners)}
         fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
         self._gains = [np.float32(gain) for gain in config.gains or (1.0,) * len(config.voices)]
         self._fall = fall.astype(np.float32)
@@ -87,13 +88,13 @@ class Speaker:
 
         Raises:
             FileNotFoundError: a file is missing.
-            ValueError: the weights are not those that the configuration names.
+            ValueError: weights or gains are not those that the configuration names.
         """
         config = SpeechConfig.load(folder / CONFIG)
         tensors = {name: t.float() for name, t in load_file(folder / WEIGHTS).items()}
-        found = weights_version(tensors)
+        found = voice_version(tensors, config.gains)
         if found != config.version:
-            raise ValueError(f"{folder / WEIGHTS} is {found}, but {CONFIG} names {config.version}")
+            raise ValueError(f"{folder}: weights and gains are {found}, but {CONFIG} names {config.version}")
         parts: dict[str, dict[str, Tensor]] = {"head": {}, "vocoder": {}, "letters": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -129,7 +130,7 @@ class Speaker:
     def step(self, batch: Sequence[SayInput]) -> list[SayOutput]:
         """One tick of distinct open sessions, in order. Raises ``KeyError`` for one that is not open."""
         seats = [self._seats[item.session_id] for item in batch]
-        refused = [0 if item.cut else seat.line.hear(item.text) for item, seat in zip(batch, seats, strict=True)]
+        refused = [0 if i.cut else seat.line.hear(i.text, i.manner) for i, seat in zip(batch, seats, strict=True)]
         sounding = [seat for seat in seats if seat.line.sounding]
         audio: dict[int, Floats] = {}
         if sounding:
@@ -163,7 +164,7 @@ class Speaker:
         if item.cut:
             line.reset()
             seat.state = None
-            refused += line.hear(item.text)
+            refused += line.hear(item.text, item.manner)
         if not line.sounding:
             seat.state = None
         return SayOutput(pcm, words, line.report(), refused)
@@ -186,8 +187,9 @@ class Speaker:
             following[row, : len(piece.following)] = piece.following
         ends = torch.tensor([len(piece.following) for _, piece in wanted])
         voices = torch.tensor([seat.voice for seat, _ in wanted])
+        manners = torch.tensor([[self._manners.get(piece.manner, 0)] for _, piece in wanted]).expand(-1, longest)
         memory = torch.cat([state.encoder for state in states], dim=1)
-        encoded, memory = self._head.encode_more(torch.from_numpy(following), voices, memory, ends)
+        encoded, memory = self._head.encode_more(torch.from_numpy(following), voices, manners, memory, ends)
         for row, ((seat, piece), state) in enumerate(zip(wanted, states, strict=True)):
             count = len(piece.following)
             state.encoder = memory[:, row : row + 1]

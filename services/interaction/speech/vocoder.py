@@ -125,12 +125,13 @@ class Vocoder(nn.Module):
             torch.zeros(n, DELAY_FRAMES, WINDOW),
         )
 
-    def shaped(self, features: Tensor, filters: Tensor, frame: Tensor, phase: Tensor) -> Tensor:
-        """In training: to ``[n, (frames - DELAY_FRAMES) * HOP]``, hop 0 first; sources begin at ``frame, phase``."""
+    def shaped(self, features: Tensor, filters: Tensor, frame: Tensor, turns: Tensor) -> Tensor:
+        """In training: to ``[n, (frames - DELAY_FRAMES) * HOP]``, hop 0 first. Noise begins at ``frame``; the source
+        has gone through ``turns [n, frames]`` periods when each frame ends."""
         state = self.empty(len(features))
-        state.frame, state.phase = frame, phase
+        state.frame = frame
         state.last = self._pitch(features[:, :1])[:, 0]
-        sound, _ = self._sound(features, filters, state)
+        sound, _ = self._sound(features, filters, state, turns)
         return sound[:, DELAY_FRAMES * HOP :]
 
     def advance(self, features: Tensor, state: VocoderState) -> tuple[Tensor, VocoderState]:
@@ -146,10 +147,12 @@ class Vocoder(nn.Module):
         hz = torch.exp(features[..., F0_PLACE : F0_PLACE + 1].clamp(-4.0, 4.0) * F0_SCALE + F0_MEAN)
         return torch.cat([hz, features[..., VOICED_PLACE : VOICED_PLACE + 1]], dim=-1)
 
-    def _sound(self, features: Tensor, filters: Tensor, state: VocoderState) -> tuple[Tensor, VocoderState]:
+    def _sound(
+        self, features: Tensor, filters: Tensor, state: VocoderState, turns: Tensor | None = None
+    ) -> tuple[Tensor, VocoderState]:
         n, frames, _ = features.shape
         pitch = self._pitch(features)
-        harmonic, phase = self._pulses(pitch, state)
+        harmonic, phase = self._pulses(pitch, state, turns)
         sources = torch.stack([harmonic, self._noise(state.frame, frames)], dim=1)
         stream = torch.cat([state.sources, sources], dim=2)
         pieces = stream.unfold(2, WINDOW, HOP) * self.window  # [n, 2, frames, WINDOW]
@@ -173,15 +176,18 @@ class Vocoder(nn.Module):
         )
         return sound.reshape(n, -1) / 1.5, new
 
-    def _pulses(self, pitch: Tensor, state: VocoderState) -> tuple[Tensor, Tensor]:
-        """A pulse train of all harmonics below 12 kHz, of unit power where voiced, ``[n, frames * HOP]``."""
+    def _pulses(self, pitch: Tensor, state: VocoderState, turns: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A pulse train of all harmonics below 12 kHz, of unit power where voiced, ``[n, frames * HOP]``; its phase
+        runs on with F0, or is led to ``turns`` by each frame's end."""
         n, frames, _ = pitch.shape
         before = torch.cat([state.last[:, None], pitch[:, :-1]], dim=1)
         old, new = before[..., 0].double(), pitch[..., 0].double()
-        start = torch.cat([state.phase, (old + new) * (0.5 * HOP / RATE_HZ)], dim=1).cumsum(dim=1)
+        gone = (old + new) * (0.5 * HOP / RATE_HZ)
+        start = torch.cat([state.phase, gone], dim=1).cumsum(dim=1)
+        begins = start[:, :-1] if turns is None else turns - gone
         at = torch.arange(1, HOP + 1, dtype=torch.float64)
         glide = at * at * (0.5 / HOP)
-        phase = start[:, :-1, None] + (old[..., None] * at + (new - old)[..., None] * glide) / RATE_HZ
+        phase = begins[..., None] + (old[..., None] * at + (new - old)[..., None] * glide) / RATE_HZ
         turn = (phase - torch.round(phase)).float()  # in [-0.5, 0.5]
         harmonics = torch.floor(0.5 * RATE_HZ / torch.maximum(old, new).clamp_min(20.0)).float()[..., None]
         odd = 2.0 * harmonics + 1.0

@@ -1,0 +1,88 @@
+"""The teacher with its timing and melody in our hands: it plans a sentence, and speaks it with another F0.
+
+Kokoro's graph is cut where it predicts F0: a *plan* (symbols, speed and a stretch of each symbol to durations and F0)
+and a *voice* that takes F0 as an input. Durations of the plan and F0 as driven are exact for what is heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training import kokoro
+from training.speech import teacher
+
+_RAW_DURATIONS = "/encoder/Div_output_0"
+Floats = npt.NDArray[np.float32]
+Melody = Callable[[npt.NDArray[np.int16], Floats], Floats]
+"""Durations of the symbols in frames, and F0 in Hz of each frame, to the F0 to sing instead."""
+
+
+def _needed(graph: Any, outputs: tuple[str, ...]) -> list[Any]:
+    """The nodes that ``outputs`` follow from, in the graph's order."""
+    makers = {name: node for node in graph.node for name in node.output}
+    wanted: set[int] = set()
+    todo = list(outputs)
+    while todo:
+        node = makers.get(todo.pop())
+        if node is not None and id(node) not in wanted:
+            wanted.add(id(node))
+            todo.extend(node.input)
+    return [node for node in graph.node if id(node) in wanted]
+
+
+def _write(plan_path: Path, voice_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(str(kokoro._model()))
+    graph = model.graph
+    swaps = {_RAW_DURATIONS: "stretched", teacher.F0: "f0"}
+    for node in graph.node:
+        node.input[:] = [swaps.get(name, name) for name in node.input]
+    maker = next(place for place, node in enumerate(graph.node) if _RAW_DURATIONS in node.output)
+    graph.node.insert(maker + 1, helper.make_node("Mul", [_RAW_DURATIONS, "stretch"], ["stretched"]))
+    added: dict[str, list[str | int | None]] = {"f0": [1, 1, "frames"], "stretch": [1, "sequence_length"]}
+    for name, shape in added.items():
+        graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    outputs = (teacher.DURATIONS, teacher.F0)
+    nodes = _needed(graph, outputs)
+    used = {name for node in nodes for name in node.input}
+    plan = helper.make_graph(
+        nodes,
+        "plan",
+        [i for i in graph.input if i.name in used],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [i for i in graph.initializer if i.name in used],
+    )
+    onnx.save(helper.make_model(plan, opset_imports=model.opset_import, ir_version=model.ir_version), str(plan_path))
+    onnx.save(model, str(voice_path))
+
+
+@lru_cache(maxsize=1)
+def _sessions() -> tuple[Any, Any]:
+    paths = [Path(kokoro.CACHE) / f"kokoro-{name}.onnx" for name in ("plan", "driven")]
+    if not all(path.exists() for path in paths):
+        aside = [path.with_suffix(".new") for path in paths]
+        _write(*aside)
+        for new, path in zip(aside, paths, strict=True):
+            new.replace(path)
+    plan, voice = (teacher.session(path) for path in paths)
+    return plan, voice
+
+
+def speak(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> teacher.Take:
+    """A take whose symbols last ``stretch(symbols)`` times as long as the teacher meant, sung to ``melody``."""
+    line, inputs = teacher.inputs(text, voice, speed)
+    inputs["stretch"] = stretch(line)[None].astype(np.float32)
+    plan, sing = _sessions()
+    steps, planned = plan.run(None, inputs)
+    durations = teacher.frames(steps)
+    f0 = melody(durations, np.asarray(planned, dtype=np.float32).reshape(-1))
+    (audio,) = sing.run(["audio"], inputs | {"f0": f0[None, None].astype(np.float32)})
+    return teacher.Take(text, voice, line, durations, f0, np.asarray(audio, dtype=np.float32).reshape(-1))
