@@ -80,8 +80,8 @@ def flow_section(flow: dict[str, Any] | None) -> str:
         else "what flow gains is not worth state of noise, several passes and its cost in the tick"
     )
     return f"""Mels are regressed: one pass, nothing sampled. Compared with a flow decoder
-({flow["parameters"] / 1e6:.1f} M parameters, noise {flow["noise"]}) on the same codes, durations, F0 and vocoder,
-{flow["sentences"]} held-out sentences, their text known as a whole:
+({flow["parameters"] / 1e6:.1f} M parameters, noise {flow["noise"]}) on the same codes, durations, F0 and vocoder
+(those of {flow["of"]}), {flow["sentences"]} held-out sentences, their text known as a whole:
 
 {chr(10).join(lines)}
 

@@ -199,7 +199,7 @@ def evaluate(folder: Path, count: int, known: dict[str, Any] | None = None) -> d
         "skills": all_own,
         "misheard": misheard(ours),
         "skills_misheard": misheard(own),
-    } | teacher_figures(jobs, known)
+    } | teacher_figures(jobs, known) | {k: v for k, v in (known or {}).items() if k == "flow"}
 
 
 def picture(folder: Path) -> None:

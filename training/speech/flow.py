@@ -181,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     flow.load_state_dict(trained(path))
     figures = compare(head, vocoder, flow.eval(), args.sentences)
     evaluation = json.loads((args.folder / "evaluation.json").read_text())
-    evaluation["flow"] = figures
+    evaluation["flow"] = {"of": evaluation["model"]} | figures
     (args.folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(figures, indent=1), flush=True)
     return 0
