@@ -73,5 +73,9 @@ class EchoModel:
                 raise ValueError(f"session {item.session_id}: tick {item.tick}, expected {tick}")
             self._state[item.session_id] = (seed, tick + 1, tokens[1] & 0xFFFF)
 
+    def quiet(self, session_id: str) -> tuple[int, ...]:
+        _, _, chain = self._state[session_id]
+        return (_HOLD, chain)
+
     def close(self, session_id: str) -> None:
         self._state.pop(session_id, None)

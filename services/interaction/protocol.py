@@ -92,8 +92,7 @@ class InteractionModel(Protocol):
     capacity: int
     """How many sessions may be open at once."""
     quiet_tokens: tuple[int, ...]
-    """``StepOutput.tokens`` of a tick in which nothing is said or done: what an overloaded worker feeds back for
-    ticks that it takes in without asking for an answer."""
+    """``StepOutput.tokens`` of a tick in which nothing is said or done, of a session about which nothing is known."""
 
     def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
         """Begin a session whose next step is ``first_tick``. Raises ``ValueError`` when open, or at capacity."""
@@ -105,6 +104,10 @@ class InteractionModel(Protocol):
         """Rebuild state: each session's consecutive ticks, in order, with the recorded ``StepOutput.tokens`` fed back,
         nothing sampled. Ticks of several sessions may come in turn, so that they can be taken in together. Afterwards
         the state is bit for bit that of a worker that had stepped through them."""
+
+    def quiet(self, session_id: str) -> tuple[int, ...]:
+        """``StepOutput.tokens`` of a next tick in which nothing is said or done: what an overloaded worker feeds back
+        for ticks that it takes in without asking for an answer. Raises ``KeyError`` if not open."""
 
     def close(self, session_id: str) -> None:
         """Forget a session; unknown ids are ignored."""

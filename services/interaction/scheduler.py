@@ -135,11 +135,12 @@ class Scheduler:
             work.session.take_results()
             item = self._input(work)
             if not self._ensure_open(work.session, work.frame.tick):
-                decided.append((work, self._quiet(work, "refused")))
+                decided.append((work, self._quiet(work, "refused", self._model.quiet_tokens)))
             elif work.skip:
-                self._model.prefill([item], [self._model.quiet_tokens])
+                tokens = self._model.quiet(item.session_id)
+                self._model.prefill([item], [tokens])
                 metrics.CATCH_UP_TICKS.inc()
-                decided.append((work, self._quiet(work, work.why)))
+                decided.append((work, self._quiet(work, work.why, tokens)))
             else:
                 ready.append((work, item))
         if ready:
@@ -163,10 +164,8 @@ class Scheduler:
             self.forget(session.session_id)
         return Done(work, turn, session.side_records(turn))
 
-    def _quiet(self, work: Work, why: str) -> r.InteractionTurn:
-        output = StepOutput(
-            floor=r.Floor.HOLD, user=r.UserActivity.SILENT, tokens=self._model.quiet_tokens, ui={"quiet": why}
-        )
+    def _quiet(self, work: Work, why: str, tokens: tuple[int, ...]) -> r.InteractionTurn:
+        output = StepOutput(floor=r.Floor.HOLD, user=r.UserActivity.SILENT, tokens=tokens, ui={"quiet": why})
         return self._decide(work, output, prefilled=True)
 
     # --- the voice ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from schemas.records import TokenKind
-from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.config import SPECIAL_WORDS, NanoConfig
 from services.interaction.nano.model import NanoModel
 from services.interaction.nano.network import NanoNet
 from services.interaction.protocol import StepInput, StepOutput
@@ -22,7 +22,7 @@ SMALL = NanoConfig(
     expert_width=32,
     shared_width=32,
     top_k=2,
-    text_words=("<none>", "<copy>", *(f"t{n}" for n in range(14))),
+    text_words=(*SPECIAL_WORDS, *(f"t{n}" for n in range(13))),
     heard_words=("<none>", *(f"h{n}" for n in range(20))),
 )
 

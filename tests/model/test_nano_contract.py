@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from schemas.records import Floor
+from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
-from services.interaction.nano.config import COPY, NONE
+from services.interaction.nano.config import COPY, NONE, RECALL, TASKS
 from services.interaction.nano.model import (
     CONFIG,
     ENCODER_WEIGHTS,
@@ -20,6 +20,7 @@ from services.interaction.nano.model import (
     VersionMismatch,
     backbone_version,
 )
+from services.interaction.nano.registers import Tokens, moved
 from tests.model.nano_sessions import SMALL, frames, model, network
 
 
@@ -99,7 +100,7 @@ def test_a_refused_batch_changes_no_session():
     assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
 
 
-@pytest.mark.parametrize("tokens", [(), (99,) * 6, (0, 0, 0, 0, 0, -1)])
+@pytest.mark.parametrize("tokens", [(), (99,) * 11, (0,) * 6, (0,) * 10 + (-1,)])
 def test_recorded_tokens_of_another_model_are_refused(tokens):
     nano = model()
     nano.open("a", 0)
@@ -112,10 +113,36 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     item = frames("a", 1)[0]
     waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
     nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0])
+    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0])
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
-    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2])
+    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 2, 1, 1])
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 1, 1, 0, 0, 0, 0])
     assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0", True)
-    assert nano._decide(nothing, spoken.tokens, [0, 0, 3, 0, 0]).text == " t1"
+    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0]).text == " t1"
+    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0])
+    assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
+    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0]).floor is Floor.HOLD, "nothing was said"
+
+
+def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
+    nano = model()
+    item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)
+    standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 5)
+    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0])
+    assert (said.text, said.floor) == ("t2", Floor.TAKE)
+    assert Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
+    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
+
+
+def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
+    nano = model()
+    nano.open("a", 0)
+    task = 1 + TASKS.index("timer 3")
+    set_now = moved(Tokens(), 0, 1, NONE, 0, task, 5)
+    first, second = frames("a", 2)
+    nano.prefill([first], [tuple(set_now)])
+    quiet = Tokens(*nano.quiet("a"))
+    assert (quiet.task, quiet.word, quiet.age) == (set_now.task, 5, 1)
+    nano.prefill([second], [tuple(quiet)])
+    assert Tokens(*nano.quiet("a")).age == 2

@@ -58,6 +58,13 @@ def test_it_is_silent_before_words_and_after_them_and_every_word_sounds_once_in_
     assert all(later[1] >= former[2] for former, later in itertools.pairwise(spans))
 
 
+def test_a_sign_of_listening_sounds_in_its_own_tick(voice):
+    voice.open("sign", "default")
+    first = voice.step([SayInput("sign", "right", manner=Manner.BACKCHANNEL)])[0]
+    voice.close("sign")
+    assert first.audio is not None
+
+
 def test_left_to_say_is_nothing_only_when_nothing_is(voice):
     out = say(voice, ticks("let me check that for you", length=60))
     last = max(t for t, o in enumerate(out) if o.audio is not None)

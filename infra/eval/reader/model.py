@@ -41,6 +41,11 @@ class Reader:
     def prefill(self, inputs: Sequence[StepInput], outputs: Sequence[tuple[int, ...]]) -> None:
         """Nothing to rebuild."""
 
+    def quiet(self, session_id: str) -> tuple[int, ...]:
+        if session_id not in self._open:
+            raise KeyError(session_id)
+        return self.quiet_tokens
+
     def close(self, session_id: str) -> None:
         self._open.discard(session_id)
 

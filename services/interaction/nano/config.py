@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-NONE, COPY = 0, 1  # ids of the text vocabulary: say nothing, say the next pending word
+from schemas.records import Manner
+
+NONE, COPY, RECALL = 0, 1, 2
+"""Ids of the text vocabulary: say nothing, the next word of a pending result, the word of the standing task."""
+SPECIAL_WORDS = ("<none>", "<copy>", "<recall>")
 FLOORS = ("hold", "take", "backchannel", "yield")
 USERS = ("silent", "speaking", "ended")
 EVENTS = ("none", "delegate", "cancel", "drop")
@@ -16,9 +20,42 @@ AUDIO_TOKENS = 4
 CONV_TAPS = 4
 PERIODS_TICKS = (5, 15, 50, 150)
 WORD_BUCKETS = 512
+PHONES = 41  # classes of the auxiliary head, ``training.phones``
+MANNERS = tuple(Manner)
 VOICES = 3  # silent, speaking and ready for a word, speaking and busy
 LEFT_STEPS = (0, 1, 2, 4, 8)  # pending words: 0, 1, 2–3, 4–7, 8 and more
 MAX_SINCE = 15
+MAX_TICKS = 127  # where the registers that count ticks stop
+BREAK_TICKS = 5  # a silence of the user that is remembered lasts at least so long
+SECONDS_ONCE = tuple(range(2, 11))
+SECONDS_REPEATED = tuple(range(2, 7))
+OVER = tuple(range(3, 9))
+COLOURS = (
+    "red green blue yellow white purple black orange pink brown grey turquoise gold violet"
+).split()
+CUES = "fruit animal colour number vehicle drink day city".split()
+
+
+def task_name(kind: str, argument: int | str) -> str:
+    """The name of a standing task that has an argument, e.g. ``timer 3``."""
+    return f"{kind} {argument}"
+
+
+TASKS = (
+    "none",
+    *(task_name("timer", n) for n in SECONDS_ONCE),
+    *(task_name("every", n) for n in SECONDS_REPEATED),
+    "clock",
+    "count",
+    "action",
+    "check",
+    *(task_name("watch", colour) for colour in COLOURS),
+    *(task_name("cue", category) for category in CUES),
+    *(task_name("over", n) for n in OVER),
+    "spanish numbers",
+    "spanish colours",
+)
+KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +78,7 @@ class NanoConfig:
     text_words: tuple[str, ...]
     heard_words: tuple[str, ...]
     name: str = "nano"
-    release: str = "0.2.0"
+    release: str = "0.3.0"
     encoder_version: str = ""
     backbone_version: str = ""
     temperature: float = 0.0

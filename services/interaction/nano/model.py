@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,14 @@ from services.interaction.nano.config import (
     COPY,
     EVENTS,
     FLOORS,
+    KEEP,
     LEFT_STEPS,
-    MAX_SINCE,
+    MANNERS,
     NONE,
     PERIODS_TICKS,
+    RECALL,
     TICK_TOKENS,
     USERS,
-    VOICES,
     WORD_BUCKETS,
     NanoConfig,
 )
@@ -39,8 +40,10 @@ from services.interaction.nano.network import (
     NanoNet,
     StepPlace,
     TickInputs,
+    ring_view,
     time_table,
 )
+from services.interaction.nano.registers import LIMITS, Tokens, fed, moved
 from services.interaction.protocol import StepInput, StepOutput, Voice
 from services.interaction.randomness import choose, uniforms
 
@@ -49,9 +52,9 @@ CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
 GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
-NOTHING_YET = (0, 0, NONE, 0, NONE, MAX_SINCE)  # floor, user, text, event, last word, ticks since it
+NOTHING_YET = Tokens()
 _TEXT = Decisions._fields.index("text")
-_HOLD, _TAKE = FLOORS.index("hold"), FLOORS.index("take")
+_HOLD, _TAKE, _BACKCHANNEL = (FLOORS.index(f) for f in ("hold", "take", "backchannel"))
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
 
@@ -73,12 +76,12 @@ class VersionMismatch(ValueError):
 
 @dataclass(slots=True)
 class _Session:
-    """``begins`` is the first tick that its memory covers; ``fed`` what the next step is fed with."""
+    """``begins`` is the first tick that its memory covers; ``fed`` the former tick's tokens."""
 
     slot: int
     begins: int
     next_tick: int
-    fed: tuple[int, ...]
+    fed: Tokens
     seed: int = 0
 
 
@@ -136,7 +139,6 @@ class NanoModel:
         self.context_ticks = config.context_ticks
         self.capacity = capacity
         self.quiet_tokens: tuple[int, ...] = NOTHING_YET
-        self.hears_itself = True
         self.config = config
         self._device = torch.device(device)
         self._rows = (0 if device == "cpu" else GPU_ROWS) if rows is None else rows
@@ -145,7 +147,7 @@ class NanoModel:
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
-        self._biases = [attention.ring_biases() for attention in net.attentions]
+        self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
         self._memory = [
             LayerState(
@@ -175,13 +177,21 @@ class NanoModel:
             wanted = config.encoder_version
             raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {wanted}")
         net = NanoNet(config)
-        # The first release knew no voice of its own: for it that input has no effect, here and in decisions.
-        hears_itself = VOICE_TABLE in tensors
-        tensors.setdefault(VOICE_TABLE, torch.zeros(VOICES, config.d))
         net.load_state_dict(tensors)
-        model = cls(net, capacity, device=device)
-        model.hears_itself = hears_itself
-        return model
+        return cls(net, capacity, device=device)
+
+    def remembering(self, windows: tuple[int, ...]) -> NanoModel:
+        """The same weights with other windows, under a name of its own: to measure what a longer memory costs."""
+        config = replace(self.config, name=f"{self.config.name}-{windows[-1]}", windows=windows)
+        net = NanoNet(config)
+        net.load_state_dict(self._net.state_dict())
+        return NanoModel(net, self.capacity, device=str(self._device), rows=self._rows)
+
+    @property
+    def session_bytes(self) -> int:
+        """What a session's memory takes."""
+        tensors = [t for layer in self._memory for t in (layer.keys, layer.values, layer.tail)]
+        return sum(t[0].numel() * t.element_size() for t in tensors)
 
     def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
         if session_id in self._sessions:
@@ -210,7 +220,7 @@ class NanoModel:
         outputs = []
         for item, session, chosen in zip(batch, sessions, ids.tolist(), strict=True):
             output = self._decide(item, session.fed, chosen)
-            session.fed = output.tokens
+            session.fed = Tokens(*output.tokens)
             outputs.append(output)
         return outputs
 
@@ -230,13 +240,19 @@ class NanoModel:
             sessions = [self._sessions[inputs[at].session_id] for at in round_]
             self._forward([inputs[at] for at in round_], sessions)
             for at, session in zip(round_, sessions, strict=True):
-                session.fed = tuple(outputs[at])
+                session.fed = Tokens(*outputs[at])
+
+    def quiet(self, session_id: str) -> tuple[int, ...]:
+        """See the protocol: nothing is decided, and time passes in the registers."""
+        silent = USERS.index("silent")
+        return tuple(moved(self._sessions[session_id].fed, _HOLD, silent, NONE, 0, KEEP, NONE))
 
     def _check(self, tokens: tuple[int, ...]) -> None:
-        config = self.config
-        words = len(config.text_words)
-        sizes = (len(FLOORS), len(USERS), words, len(EVENTS), words, MAX_SINCE + 1)
-        if len(tokens) != len(sizes) or any(not 0 <= t < size for t, size in zip(tokens, sizes, strict=True)):
+        words = len(self.config.text_words)
+        limits = LIMITS._replace(
+            floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
+        )
+        if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
     def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
@@ -271,15 +287,15 @@ class NanoModel:
         """Ring slots, and biases in which slots from before a session's begin are masked."""
         slots, biases = [], []
         for window, table in zip(self.config.windows, self._biases, strict=True):
-            now = torch.tensor([s.next_tick % window for s in sessions])
-            bias = table[now]
+            now = [s.next_tick % window for s in sessions]
+            bias = torch.stack([ring_view(table, window, place) for place in now])
             for row, session in enumerate(sessions):
                 covered = session.next_tick - session.begins + 1
                 if covered < window:
                     age = (session.next_tick - torch.arange(window)) % window
                     hidden = (age >= covered).repeat_interleave(TICK_TOKENS)
                     bias[row].masked_fill_(hidden, -torch.inf)
-            slots.append(now.to(self._device))
+            slots.append(torch.tensor(now, device=self._device))
             biases.append(bias.to(self._device))
         return StepPlace(slots, biases)
 
@@ -300,14 +316,14 @@ class NanoModel:
                 if len(tokens):
                     into[row, 0], mask[row, 0] = tokens.astype(np.float32).mean(axis=0), True
             left = left_step(item.pending_left)
-            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, self._voice(item))
+            pending[row, 0] = (word_bucket(item.pending_word), left, item.delegated, item.gap_ms > 0, item.voice)
         inputs = TickInputs(
             audio=torch.from_numpy(audio),
             video=torch.from_numpy(video),
             has_video=torch.from_numpy(has_video),
             text=torch.from_numpy(text),
             has_text=torch.from_numpy(has_text),
-            fed=torch.tensor([[s.fed] for s in sessions]),
+            fed=torch.tensor([[fed(s.fed)] for s in sessions]),
             pending=torch.from_numpy(pending),
             time=self._phases(sessions),
         )
@@ -320,40 +336,38 @@ class NanoModel:
         ]
         return torch.stack(rows)[:, None]
 
-    def _voice(self, item: StepInput) -> Voice:
-        """Weights that were never told of their voice write as if they had none; the words wait in its queue."""
-        return item.voice if self.hears_itself else Voice.SILENT
-
-    def _decide(self, item: StepInput, fed: tuple[int, ...], chosen: list[int]) -> StepOutput:
+    def _decide(self, item: StepInput, before: Tokens, chosen: list[int]) -> StepOutput:
         """Raw choices to one consistent decision.
 
-        Saying something is taking the floor, copying needs a word, a busy voice takes none, and whoever is still heard
-        has the floor until it yields.
+        Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
+        none, and whoever is still heard has the floor until it yields.
         """
-        floor, user, text, heard, event = chosen
-        last, since = fed[4], fed[5]
-        voice = self._voice(item)
+        floor, user, text, heard, event, task, word, manner, _ = chosen
+        voice = item.voice
+        if text == RECALL:
+            text = before.word if before.word > RECALL else NONE
         if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
             text = NONE
-        if text != NONE or (voice is not Voice.SILENT and floor == _HOLD):
+        if floor == _BACKCHANNEL:
+            floor = _BACKCHANNEL if text > COPY else _HOLD
+        elif text != NONE or (voice is not Voice.SILENT and floor == _HOLD):
             floor = _TAKE
-        elif floor == _TAKE and since > 2 and voice is Voice.SILENT:
+        elif floor == _TAKE and before.since > 2 and voice is Voice.SILENT:
             floor = _HOLD
         if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
             event = 0
-        last, since = (text, 0) if text != NONE else (last, min(since + 1, MAX_SINCE))
-        word = self.config.text_words[text] if text > COPY else ""
-        said = "" if not word else word if fed[4] == NONE else f" {word}"
+        spoken = self.config.text_words[text] if text > COPY else ""
+        said = "" if not spoken else spoken if before.text == NONE else f" {spoken}"
         written = self.config.heard_words[heard] if heard else ""
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
-            tokens=(floor, user, text, event, last, since),
+            tokens=tuple(moved(before, floor, user, text, event, task, word)),
             text=said,
             user_text=f" {written}" if written else "",
             say_pending=text == COPY,
             drop_pending=event == _DROP,
             delegate=event == _DELEGATE,
             cancel=event == _CANCEL,
+            manner=MANNERS[manner],
         )
-

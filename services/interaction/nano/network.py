@@ -21,14 +21,17 @@ from services.interaction.nano.config import (
     EVENTS,
     FLOORS,
     LEFT_STEPS,
-    MAX_SINCE,
+    MANNERS,
     PERIODS_TICKS,
+    PHONES,
+    TASKS,
     TICK_TOKENS,
     USERS,
     VOICES,
     WORD_BUCKETS,
     NanoConfig,
 )
+from services.interaction.nano.registers import fed_sizes
 
 
 class TickInputs(NamedTuple):
@@ -39,19 +42,24 @@ class TickInputs(NamedTuple):
     has_video: Tensor  # [N, T] bool
     text: Tensor  # [N, T, d]
     has_text: Tensor  # [N, T] bool
-    fed: Tensor  # [N, T, 6] ids: floor, user, text, event, last word, ticks since it
+    fed: Tensor  # [N, T, 14] ids: the former tick's tokens, see ``registers.fed``
     pending: Tensor  # [N, T, 5] ids: word bucket (0 none), step of words left, delegated, gap, voice
     time: Tensor  # [N, T, 2 * periods]
 
 
 class Decisions(NamedTuple):
-    """Logits at the output token, ``[N, T, classes]``."""
+    """Logits at the output token, ``[N, T, classes]``. ``task`` and ``word`` move the registers, ``manner`` is how to
+    say the words, ``ending`` whether the user is about to end."""
 
     floor: Tensor
     user: Tensor
     text: Tensor
     heard: Tensor
     event: Tensor
+    task: Tensor
+    word: Tensor
+    manner: Tensor
+    ending: Tensor
 
 
 @dataclass(slots=True)
@@ -77,6 +85,13 @@ def time_table() -> list[Tensor]:
         torch.tensor([[math.sin(2 * math.pi * t / p), math.cos(2 * math.pi * t / p)] for t in range(p)])
         for p in PERIODS_TICKS
     ]
+
+
+def ring_view(bias: Tensor, window: int, place: int) -> Tensor:
+    """The bias ``[heads * 6, window * 6]`` when the current tick stands at ``place`` of the ring: ages only turn with
+    it, so one table serves all places."""
+    first = (window - place) * TICK_TOKENS
+    return bias[:, first : first + window * TICK_TOKENS]
 
 
 class Product(nn.Module):
@@ -114,17 +129,17 @@ class Attention(nn.Module):
         self.out = Product(self.heads * self.width, config.d, 0.5)
 
     def slopes(self) -> Tensor:
-        return torch.tensor([0.25 ** (h + 1) for h in range(self.heads)])
+        """The heads' slopes, from steep to almost flat, ``[heads]``."""
+        return torch.tensor([2.0 ** (-8 * (h + 1) / self.heads) for h in range(self.heads)])
 
-    def ring_biases(self) -> Tensor:
-        """For each place of the current tick in the ring, the bias ``[window, heads * 6, window * 6]``."""
-        slot = torch.arange(self.window)
-        age = (slot[:, None] - slot[None, :]) % self.window  # [current, slot] in ticks
+    def ring_bias(self) -> Tensor:
+        """The bias over twice the ring, ``[heads * 6, 2 * window * 6]``, from which ``ring_view`` takes the ring's."""
+        age = torch.arange(2 * self.window).neg() % self.window
         token = torch.arange(TICK_TOKENS)
-        distance = age[:, None, :, None] * TICK_TOKENS + token[:, None, None] - token  # [current, i, slot, j]
-        bias = -self.slopes()[None, :, None, None, None] * distance[:, None].float()
-        bias = bias.masked_fill(distance[:, None] < 0, -torch.inf)
-        return bias.reshape(self.window, self.heads * TICK_TOKENS, self.window * TICK_TOKENS)
+        distance = age[None, :, None] * TICK_TOKENS + token[:, None, None] - token  # [i, slot, j]
+        bias = -self.slopes()[:, None, None, None] * distance.float()
+        bias = bias.masked_fill(distance < 0, -torch.inf)
+        return bias.reshape(self.heads * TICK_TOKENS, 2 * self.window * TICK_TOKENS)
 
     def sequence_bias(self, ticks: int) -> Tensor:
         """The bias of whole sequences, ``[blocks, heads * rows, columns]``.
@@ -141,7 +156,7 @@ class Attention(nn.Module):
         bias = bias.repeat(-(-ticks * TICK_TOKENS // block), 1, 1)
         if not whole:
             bias[0, :, :block] = -torch.inf  # nothing stands before the first block
-        return bias
+        return bias.to(self.query.weight.device)
 
     def _attend_sequence(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """``query [n, rows, heads, width]``, key and value ``[n, rows, width]``, to ``[n, rows, heads * width]``."""
@@ -272,9 +287,11 @@ class NanoNet(nn.Module):
         self.config = config
         self.places = nn.Parameter(torch.randn(TICK_TOKENS, d) * 0.1)
         self.no_video = nn.Parameter(torch.randn(d) * 0.1)
-        sizes = (len(FLOORS), len(USERS), len(config.text_words), len(config.heard_words), len(EVENTS))
+        said = len(config.text_words)
+        decided = (len(FLOORS), len(USERS), said, len(config.heard_words), len(EVENTS))
+        sizes = (*decided, 1 + len(TASKS), said, len(MANNERS), 2)
         # What it heard is not fed back: taught with the right words, it would come to trust its own wrong ones.
-        fed = (len(FLOORS), len(USERS), len(config.text_words), len(EVENTS), len(config.text_words), MAX_SINCE + 1)
+        fed = fed_sizes(said, len(FLOORS), len(USERS), len(EVENTS))
         pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2, VOICES)
         self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
         self.pending = nn.ModuleList(nn.Embedding(size, d) for size in pending)
@@ -285,6 +302,7 @@ class NanoNet(nn.Module):
         self.attentions = [layer.attention for layer in self.layers if isinstance(layer, Layer)]
         self.norm = Norm(d)
         self.heads = nn.ModuleList(Product(d, size) for size in sizes)
+        self.phones = Product(d, PHONES)
 
     def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """To ``[N, T, 6, d]``."""
@@ -302,13 +320,30 @@ class NanoNet(nn.Module):
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
     ) -> Decisions:
         """Whole sessions (``states=None``), or one tick of each session whose states are given and updated."""
-        per_tick = states is not None
-        x = self.embed(inputs, per_tick)
-        n, ticks = x.shape[:2]
+        return self.decide(self.trunk(inputs, states, place), states is not None)
+
+    def trunk(
+        self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
+    ) -> Tensor:
+        """All layers: ``[N, T, 6, d]``."""
+        x = self.embed(inputs, states is not None)
         for index, layer in enumerate(self.layers):
             if states is None or place is None:
-                x = layer(x, self.attentions[index].sequence_bias(ticks), None, None)
+                x = layer(x, self.attentions[index].sequence_bias(x.shape[1]), None, None)
             else:
                 x = layer(x, place.biases[index], states[index], place.slots[index])
-        output = self.norm(x[:, :, -1]).view(n * ticks, 1, -1)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def decide(self, x: Tensor, per_tick: bool) -> Decisions:
+        """The heads at the output token of ``trunk``'s result."""
+        n, ticks = x.shape[:2]
+        output = x[:, :, -1].reshape(n * ticks, 1, -1)
         return Decisions(*(head(output, per_tick).float().view(n, ticks, -1) for head in self.heads))
+
+    def hear_phones(self, x: Tensor) -> Tensor:
+        """Logits of the phone that sounded one tick before each audio token, ``[N, T, 4, phones]``; for training."""
+        n, ticks, _, d = x.shape
+        heard = x[:, :, :AUDIO_TOKENS].reshape(n, ticks * AUDIO_TOKENS, d)
+        logits: Tensor = self.phones(heard, per_tick=False)
+        return logits.view(n, ticks, AUDIO_TOKENS, -1)

@@ -137,7 +137,8 @@ class Line:
         self.open_end = bool(words) or self.left_before >= READY_BELOW_MS
         room = QUEUE_WORDS - len(self.queue)
         self.queue.extend(_Waiting(word, manner) for word in words[:room])
-        if self.sentence is None and self.queue and (len(self.queue) > 1 or not words or self.sounding):
+        begins = len(self.queue) > 1 or not words or self.sounding or manner is Manner.BACKCHANNEL
+        if self.sentence is None and self.queue and begins:  # a sign of listening stands alone and must not come late
             self.sentence = _Sentence()
             self.tick = max(self.tick, 0)
         return max(0, len(words) - room)

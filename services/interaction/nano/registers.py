@@ -1,0 +1,71 @@
+"""What nano carries beyond its attention windows: a few small registers, moved on by its own decisions alone.
+
+A standing task ("say ready in five seconds") may outlive every window, and no window counts ticks. So decisions of a
+tick and registers make one tuple, the step's *tokens*, which the log keeps and which the next step is fed with: a
+restore has them exactly. Training moves them by this very code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.interaction.nano.config import BREAK_TICKS, KEEP, MAX_SINCE, MAX_TICKS, NONE, TASKS, USERS
+
+TICKS_PER_SECOND = 5
+NO_TASK = 0
+_SILENT = USERS.index("silent")
+_EVERY = frozenset(n for n, name in enumerate(TASKS) if name.startswith("every"))
+_ONCE = frozenset(n for n, name in enumerate(TASKS) if name.startswith(("timer", "watch")))
+SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
+
+
+class Tokens(NamedTuple):
+    """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids, all
+    times are ticks."""
+
+    floor: int = 0
+    user: int = 0
+    text: int = NONE
+    event: int = 0
+    last: int = NONE  # the last word of its own that it said
+    since: int = MAX_SINCE  # ticks since
+    task: int = NO_TASK  # place in ``TASKS``
+    word: int = NONE  # what the task is to say, where that does not follow from what happens
+    age: int = 0  # since the task was set, or a repeating one last spoke
+    quiet: int = 0  # since the user spoke
+    lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
+
+
+LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3)
+"""Exclusive upper bounds of what does not depend on vocabularies."""
+
+
+def moved(before: Tokens, floor: int, user: int, text: int, event: int, task: int, word: int) -> Tokens:
+    """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task."""
+    last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
+    speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
+    lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
+    quiet = 0 if speaks else min(before.quiet + 1, MAX_TICKS)
+    standing, named, age = before.task, before.word, min(before.age + 1, MAX_TICKS)
+    if task != KEEP:
+        standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
+    elif text != NONE and text == named:
+        if standing in _EVERY:
+            age = 0
+        elif standing in _ONCE:
+            standing, named, age = NO_TASK, NONE, 0
+    if standing == NO_TASK:
+        age = 0
+    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse)
+
+
+def fed(tokens: Tokens) -> tuple[int, ...]:
+    """Ids for the embedding tables: times as whole seconds and the ticks beyond them."""
+    times = [part for ticks in tokens[8:] for part in divmod(ticks, TICKS_PER_SECOND)]
+    return (*tokens[:8], *times)
+
+
+def fed_sizes(text_words: int, floors: int, users: int, events: int) -> tuple[int, ...]:
+    """How many rows each of these tables has."""
+    decided = (floors, users, text_words, events, text_words, MAX_SINCE + 1, len(TASKS), text_words)
+    return (*decided, *(SECONDS, TICKS_PER_SECOND) * 3)
