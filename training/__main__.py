@@ -14,7 +14,8 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="prove the road with a toy model, in about a minute")
     parser.add_argument("--from-scratch", action="store_true", help="begin anew instead of resuming build/train")
     arguments = parser.parse_args()
-    begun = Path("build/train/last.pt").exists() and not arguments.from_scratch
+    checkpoints = [Path("build/train") / name for name in ("last.safetensors", "last.pt")]
+    begun = any(path.exists() for path in checkpoints) and not arguments.from_scratch
     train = ["train", "--resume"] if begun else ["train"]
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from training.phrases import BACKCHANNELS, BY_TEXT
-from training.synth import CORPUS, Pcm, read_shard, shard_path
+from training.phones import Phone
+from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, KIND_OF_FREE
+from training.synth import CORPUS, Pcm, open_path, read_shard, shard_path
 from training.voices import Voice, load
 
 ENGINE_WEIGHT = {"kokoro": 0.55, "flite": 0.22, "espeak": 0.23}
@@ -24,6 +27,15 @@ class Utterance:
     voice: Voice
     pcm: Pcm
     word_ends: list[int] | None
+    phones: list[Phone] | None = None
+
+
+class Stretched(NamedTuple):
+    """A take as it is laid down: float32 in [-1, 1], places moved with it."""
+
+    samples: npt.NDArray[np.float32]
+    word_ends: list[int] | None
+    phones: list[Phone] | None
 
 
 class Bank:
@@ -35,27 +47,60 @@ class Bank:
         Raises ``FileNotFoundError`` when no voice of this half has been synthesised.
         """
         self.takes: dict[str, list[Utterance]] = {}
+        self.free: dict[str, dict[str, list[Utterance]]] = {kind: {} for kind in FREE[False]}  # by kind and voice
         self.voices: list[Voice] = []
         for voice in load():
             if voice.held_out != held_out or not shard_path(voice, folder).exists():
                 continue
             self.voices.append(voice)
-            pcm, takes = read_shard(voice, folder)
-            for take in takes:
-                if self._wanted(take.text, held_out, held_out_texts):
-                    heard = Utterance(take.text, voice, pcm[take.start : take.stop], take.word_ends)
-                    self.takes.setdefault(take.text, []).append(heard)
+            self._read(voice, folder, held_out_texts)
         if not self.voices:
             raise FileNotFoundError(f"no synthesised voices in {folder}: run python -m training.synth")
+
+    def _read(self, voice: Voice, folder: Path, held_out_texts: bool | None) -> None:
+        for path in (shard_path(voice, folder), open_path(voice, folder)):
+            if not path.exists():
+                continue
+            pcm, takes = read_shard(path)
+            for take in takes:
+                heard = Utterance(take.text, voice, pcm[take.start : take.stop], take.word_ends, take.phones)
+                kind = KIND_OF_FREE.get(take.text)
+                if kind is None and path == open_path(voice, folder):
+                    kind = "stories"
+                if kind is not None:
+                    if voice.held_out or take.text not in FREE_HELD_OUT:
+                        self.free[kind].setdefault(voice.name, []).append(heard)
+                elif self._wanted(take.text, voice.held_out, held_out_texts):
+                    self.takes.setdefault(take.text, []).append(heard)
 
     @staticmethod
     def _wanted(text: str, held_out: bool, held_out_texts: bool | None) -> bool:
         if text in BACKCHANNELS:
             return True
-        phrase = BY_TEXT[text]
+        phrase = BY_TEXT.get(text)
+        if phrase is None:
+            return False  # of an older list of phrases
         if not held_out:
             return not phrase.held_out
         return held_out_texts is None or phrase.held_out == held_out_texts
+
+    def any_take(self, rng: random.Random) -> Utterance:
+        """Whatever somebody says."""
+        return rng.choice(self.takes[rng.choice(list(self.takes))])
+
+    def told(self, rng: random.Random, kind: str, count: int, timed: bool = False) -> list[Utterance]:
+        """Up to ``count`` pieces of free speech by one voice, engines weighted; none when nobody has any."""
+        voices = {
+            name: takes
+            for name, takes in self.free[kind].items()
+            if len(takes) >= count and not (timed and takes[0].word_ends is None and takes[-1].word_ends is None)
+        }
+        if not voices:
+            return []
+        engines = Counter(name.split(":")[0] for name in voices)
+        weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in voices]
+        takes = voices[rng.choices(list(voices), weights)[0]]
+        return rng.sample(takes, count)
 
     def pick(self, rng: random.Random, text: str, timed: bool = False) -> Utterance:
         """A take of ``text``, engines weighted; ``timed`` prefers one with word ends."""
@@ -66,10 +111,11 @@ class Bank:
         return rng.choices(takes, weights)[0]
 
 
-def stretched(take: Utterance, factor: float) -> tuple[npt.NDArray[np.float32], list[int] | None]:
-    """The take resampled to ``1 / factor`` of its length (speed and pitch together), as float32 in [-1, 1]."""
+def stretched(take: Utterance, factor: float) -> Stretched:
+    """The take resampled to ``1 / factor`` of its length (speed and pitch together)."""
     length = int(len(take.pcm) / factor)
     at = np.arange(length, dtype=np.float32) * factor
     samples = np.interp(at, np.arange(len(take.pcm)), take.pcm).astype(np.float32) / 32768.0
     ends = None if take.word_ends is None else [min(length, int(e / factor)) for e in take.word_ends]
-    return samples, ends
+    phones = None if take.phones is None else [(p, min(length, int(e / factor))) for p, e in take.phones]
+    return Stretched(samples, ends, phones)

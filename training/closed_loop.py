@@ -16,7 +16,7 @@ from services.interaction.nano.model import NanoModel
 from services.interaction.protocol import StepInput, StepOutput
 from training.data import pcm_of, shown
 from training.mouth import Mouth
-from training.scenes import TICK, Script
+from training.script import TICK, Script
 
 
 @dataclass(slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import random
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from multiprocessing.queues import Queue
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import numpy as np
@@ -16,20 +18,25 @@ import numpy.typing as npt
 from services.encoder import dmel
 from services.encoder.model import text_buckets
 from services.encoder.video import pair_patches
-from services.interaction.nano.config import MAX_SINCE, PERIODS_TICKS
+from services.interaction.nano.config import COLOURS, PERIODS_TICKS, SPECIAL_WORDS
 from training.bank import Bank
 from training.oracle import Oracle, Targets, fed_back
-from training.phrases import BACKCHANNELS, COLOURS, NUMBERS, TRAINING
-from training.scenes import Composer, Recipe, Script
+from training.phrases import BACKCHANNELS, FREE, NUMBERS, TRAINING
+from training.scenes import Composer
+from training.script import Recipe, Script
+from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS
 
+WAIT_S, WAITS = 10, 30
 Floats = npt.NDArray[np.float32]
 
 
 def vocabularies() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Reply words (after none and copy) and heard words (after none), in a fixed order."""
-    said = {w for p in TRAINING for w in p.reply} | set(COLOURS) | set(NUMBERS[:10])
+    said = {w for p in TRAINING for w in (*p.reply, *p.word.split())} | {"zero", "start", "stop", "seconds"}
+    said |= {*COLOURS, *NUMBERS, *SPANISH.values(), *LISTENING, *TIMED_WORDS, *SIGNALS, *CATEGORIES}
     heard = {w for p in TRAINING for w in p.words} | {w for b in BACKCHANNELS for w in b.split()}
-    return ("<none>", "<copy>", *sorted(said)), ("<none>", *sorted(heard))
+    heard |= {w for texts in FREE[False].values() for text in texts for w in text.split()}
+    return (*SPECIAL_WORDS, *sorted(said)), ("<none>", *sorted(heard))
 
 
 @dataclass(slots=True)
@@ -38,8 +45,8 @@ class Batch:
 
     codes: npt.NDArray[np.uint8]  # [N, T, 4, 80]
     targets: dict[str, npt.NDArray[Any]]
-    fed: npt.NDArray[np.int64]  # [N, T, 6]
-    pending: npt.NDArray[np.int64]  # [N, T, 4]
+    fed: npt.NDArray[np.int64]  # [N, T, 14]
+    pending: npt.NDArray[np.int64]  # [N, T, 5]
     time: Floats  # [N, T, 8]
     patches: npt.NDArray[np.uint8]  # [V * 6, 2, 40, 40, 3]
     patches_at: npt.NDArray[np.int64]  # [V, 2]
@@ -85,12 +92,12 @@ def collate(scripts: list[Script], all_targets: list[Targets], rng: random.Rando
                 words_from.append(len(words))
                 words += text_buckets(turn.text)
                 words_at.append((number, turn.start // 3200))
-    names = ("floor", "user", "text", "heard", "event", "speak_counts", "heard_counts")
+    names = tuple(field.name for field in fields(Targets) if field.name != "pending")
     ticks = scripts[0].ticks
     return Batch(
         codes=np.stack([session_codes(s) for s in scripts]),
         targets={name: np.stack([getattr(t, name) for t in all_targets]) for name in names},
-        fed=np.stack([fed_back(t, MAX_SINCE) for t in all_targets]),
+        fed=np.stack([fed_back(t) for t in all_targets]),
         pending=np.stack([t.pending for t in all_targets]),
         time=np.stack([time_features(rng.randrange(100_000), ticks) for _ in scripts]),
         patches=np.concatenate(patches) if patches else np.zeros((0, 2, 40, 40, 3), np.uint8),
@@ -128,19 +135,34 @@ def _produce(queue: Queue[Batch], first: int, step: int, *args: Any) -> None:
 
 
 class Loader:
-    """Batches from ``first`` on, in order, drawn ahead by one process."""
+    """Batches ``first``, ``first + stride`` … in order, drawn ahead by processes that take turns."""
 
-    def __init__(self, first: int, *args: Any) -> None:
+    def __init__(self, first: int, *args: Any, stride: int = 1, processes: int = 1) -> None:
         context = mp.get_context("spawn")
-        self._queue: Any = context.Queue(maxsize=4)
-        self._process = context.Process(target=_produce, args=(self._queue, first, 1, *args), daemon=True)
-        self._process.start()
+        self._queues: list[Any] = [context.Queue(maxsize=4) for _ in range(processes)]
+        self._processes = [
+            context.Process(
+                target=_produce, args=(queue, first + place * stride, processes * stride, *args), daemon=True
+            )
+            for place, queue in enumerate(self._queues)
+        ]
+        for process in self._processes:
+            process.start()
+        self._turn = 0
 
     def next(self) -> Batch:
-        """Raises ``queue.Empty`` when the producer has died or needs more than two minutes."""
-        batch: Batch = self._queue.get(timeout=120)
-        return batch
+        """Raises ``RuntimeError`` when the producer has died, ``queue.Empty`` when it needs more than five minutes."""
+        place, self._turn = self._turn, (self._turn + 1) % len(self._queues)
+        for _ in range(WAITS):
+            with suppress(Empty):
+                batch: Batch = self._queues[place].get(timeout=WAIT_S)
+                return batch
+            if not self._processes[place].is_alive():
+                raise RuntimeError("the process that draws batches has ended: see its traceback above")
+        raise Empty
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.join()
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()

@@ -68,13 +68,13 @@ def _find(bank: Bank, voice: str, text: str) -> Utterance:
         if take.voice.name == voice:
             return take
     from training.kokoro import Kokoro
-    from training.synth import _resampled, trim
+    from training.synth import Spoken, _resampled, trim
     from training.voices import load
 
     speaker = next(v for v in load() if v.name == voice)
-    samples, ends = Kokoro(speaker.voice).speak(text)
-    pcm, word_ends = trim(_resampled(samples, Kokoro.rate_hz), ends)
-    return Utterance(text, speaker, pcm, word_ends)
+    samples, ends, phones = Kokoro(speaker.voice).speak(text)
+    made = trim(Spoken(_resampled(samples, Kokoro.rate_hz), ends, phones))
+    return Utterance(text, speaker, made.pcm, made.word_ends, made.phones)
 
 
 def record(lines: tuple[Line, ...], bank: Bank, tail_s: float) -> tuple[Samples, list[Spoken]]:

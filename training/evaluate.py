@@ -17,14 +17,27 @@ from services.encoder.model import FrameEncoder
 from services.interaction.nano.model import NanoModel
 from training.bank import Bank
 from training.closed_loop import Played, play
+from training.evaluate_skills import score_skills
 from training.oracle import Oracle
-from training.scenes import TICK, Composer, Recipe, UserTurn
+from training.scenes import Composer
+from training.script import TICK, Recipe, UserTurn
 from training.synth import CORPUS
 
 DIGITAL_SILENCE = "digital silence"
 SPOKEN = "spoken overlaps"
 _PLAIN = Recipe(
-    pause=0.0, interrupt=0.0, backchannel=0.0, typed=0.0, delays=0.0, video=0.0, digital_silence=0.1, voiced=0.0
+    pause=0.0,
+    interrupt=0.0,
+    backchannel=0.0,
+    typed=0.0,
+    story=0.0,
+    order=0.0,
+    aside=0.0,
+    cough=0.0,
+    delays=0.0,
+    video=0.0,
+    digital_silence=0.1,
+    voiced=0.0,
 )
 SKILLS: dict[str, Recipe] = {
     "turns": replace(_PLAIN, typed=0.15, video=0.3),
@@ -32,6 +45,9 @@ SKILLS: dict[str, Recipe] = {
     "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
     # The same when nano's words are spoken: it is heard for longer than it writes.
     SPOKEN: replace(_PLAIN, interrupt=0.45, backchannel=0.4, voiced=1.0),
+    "stories": replace(_PLAIN, story=0.6, aside=0.3, cough=0.5, voiced=1.0),
+    "orders": replace(_PLAIN, order=1.0, brief=0.0, sight=0.0, voiced=1.0),
+    "sight": replace(_PLAIN, order=0.9, sight=1.0, voiced=1.0),
     # Nothing but exact zeros around the voice, and stalls: what muted or gated microphones and bad links send.
     DIGITAL_SILENCE: replace(_PLAIN, pause=0.3, digital_silence=1.0, babble=0.0, reverb=0.0, stalls=0.5),
 }
@@ -80,7 +96,7 @@ class Scores:
 
 def _expected(played: Played, turn: UserTurn) -> tuple[str, ...]:
     assert turn.phrase is not None
-    return Oracle(played.script, {}, {})._reply(turn.decision_tick, turn.phrase)
+    return Oracle(played.script, {}, {})._reply(turn.decision_tick, turn)
 
 
 def _end_tick(turn: UserTurn) -> int:
@@ -95,6 +111,10 @@ def _label(turn: UserTurn, expected: tuple[str, ...]) -> str:
         return "open question"
     if turn.phrase.intent.startswith("count_"):
         return "count"
+    if turn.phrase.task:
+        return "order confirmed"
+    if turn.phrase.intent in ("how_long", "fingers"):
+        return turn.phrase.intent.replace("_", " ")
     return "colour seen" if turn.phrase.intent == "colour" and expected != turn.phrase.reply else "intent"
 
 
@@ -153,6 +173,8 @@ def _remaining(played: Played, tick: int, answer: tuple[int, tuple[str, ...]] | 
 def _score_overlap(
     played: Played, turn: UserTurn, answer: tuple[int, tuple[str, ...]] | None, scores: Scores
 ) -> None:
+    if turn.phrase is None and turn.kind not in ("backchannel", "asides"):
+        return
     start = turn.start // TICK
     speaking = start >= 2 and any(played.words(t) for t in (start - 1, start - 2)) and played.words(start) != ""
     if not speaking or _remaining(played, start, answer) < 4 or start + 8 >= played.script.ticks:
@@ -261,6 +283,7 @@ def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[s
                     if skill == SPOKEN:
                         _score_spoken(played, scores)
                         continue
+                    score_skills(played, scores)
                     score(played, zeros if skill == DIGITAL_SILENCE else scores)
         voices = [v.name for v in bank.voices]
         count = (len(SKILLS) - 1) * sessions  # digital silence is a set of its own

@@ -7,13 +7,13 @@ import dataclasses
 import sys
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.encoder.model import weights_version
 from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
+from training.checkpoint import LAST, read
 from training.learner import Learner
 
 MODEL = Path("models/nano")
@@ -21,11 +21,11 @@ MODEL = Path("models/nano")
 
 def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
     """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's."""
-    state = torch.load(checkpoint, weights_only=True)
-    config = NanoConfig.from_dict(state["config"])
+    saved = read(checkpoint)
+    config = NanoConfig.from_dict(saved.config)
     learner = Learner(config)
-    learner.load_state_dict(state["learner"])
-    learner.load_state_dict(state["ema"], strict=False)
+    learner.load_state_dict(saved.learner)
+    learner.load_state_dict(saved.ema, strict=False)
     encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
     config = dataclasses.replace(
@@ -45,7 +45,7 @@ def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=Path("build/train/last.pt"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("build/train") / LAST)
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
     args = parser.parse_args(argv)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.phones import Phone, from_ipa
 from training.voices import load
 
 CACHE = Path(os.environ.get("MICROTURN_KOKORO", "build/kokoro"))
@@ -87,7 +88,7 @@ def _language(voice: str) -> str:
 
 
 class Kokoro:
-    """One voice. ``speak`` gives float32 audio at ``rate_hz`` and each word's end in samples at 16 kHz."""
+    """One voice. ``speak`` gives float32 audio at ``rate_hz``; the ends of words and phones are samples at 16 kHz."""
 
     rate_hz = 24_000
 
@@ -104,25 +105,26 @@ class Kokoro:
         self._style = share * _style(chosen[0]) + (1.0 - share) * _style(chosen[1])
         self._language = _language(chosen[0])
 
-    def speak(self, text: str) -> tuple[npt.NDArray[np.float32], list[int]]:
-        """Words are phonemised one by one, so that every phoneme belongs to a known word."""
+    def speak(self, text: str) -> tuple[npt.NDArray[np.float32], list[int], list[Phone]]:
+        """Audio, each word's end and each phone's. Words are phonemised one by one, so that every phoneme belongs to a
+        known word."""
         if self._blend:
             self._draw(text)
-        tokens: list[int] = []
-        borders: list[int] = []
+        symbols, borders = "", []
         for word in text.split():
-            if tokens:
-                tokens += _tokenizer().tokenize(" ")
-            tokens += _tokenizer().tokenize(_phonemes(word, self._language))
-            borders.append(len(tokens))
-        tokens += _tokenizer().tokenize(".")
+            spoken = _phonemes(word, self._language)
+            symbols += (" " if symbols else "") + "".join(s for s in spoken if _tokenizer().tokenize(s))
+            borders.append(len(symbols))
+        symbols += "."
+        tokens = [token for symbol in symbols for token in _tokenizer().tokenize(symbol)]
         inputs = {
             "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
             "style": self._style[len(tokens)],
             "speed": np.array([1.0], dtype=np.float32),
         }
         audio, durations = _session().run(None, inputs)
-        ends = np.cumsum(np.asarray(durations).reshape(-1)) * _STEP
-        # token i of the phrase stands at place i + 1, behind the leading pad
-        word_ends = [round(float(ends[b]) * 16_000 / self.rate_hz) for b in borders]
-        return np.asarray(audio, dtype=np.float32).reshape(-1), word_ends
+        steps = np.cumsum(np.asarray(durations).reshape(-1)) * _STEP * 16_000 / self.rate_hz
+        ends = [round(float(step)) for step in steps]
+        # symbol i of the phrase stands at place i + 1, behind the leading pad
+        phones = from_ipa(f"^{symbols}$", ends)
+        return np.asarray(audio, dtype=np.float32).reshape(-1), [ends[b] for b in borders], phones

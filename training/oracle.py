@@ -10,14 +10,35 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.nano.config import COPY, EVENTS, FLOORS, LEFT_STEPS, NONE, USERS, WORD_BUCKETS
+from schemas.records import Manner
+from services.interaction.nano.config import (
+    AUDIO_TOKENS,
+    COPY,
+    EVENTS,
+    FLOORS,
+    LEFT_STEPS,
+    MANNERS,
+    NONE,
+    RECALL,
+    TASKS,
+    USERS,
+    WORD_BUCKETS,
+)
+from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.protocol import Voice
-from training.phrases import COUNT_PACE_TICKS, Phrase
-from training.scenes import TICK, Script, UserTurn
+from training.phones import UNKNOWN
+from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
+from training.script import DUE_TICKS, TICK, Script, UserTurn
+from training.skills.words import LISTENING
 
 HEARD_AFTER = 6400  # a word is written down in the tick that holds its end + 400 ms
 COLOUR_MEMORY_TICKS = 35
-HOLD, TAKE, _, YIELD = range(len(FLOORS))
+ENDING_TICKS = 3
+TOKEN = TICK // AUDIO_TOKENS
+OCCUPYING = ("stories", "carriers", "countings")
+ONCE = ("timer", "watch")
+ASKING = ("greet", "help")  # intents that are answered by a question
+HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
 NO_EVENT, DELEGATE, CANCEL, DROP = range(len(EVENTS))
 Ids = npt.NDArray[np.int64]
@@ -25,16 +46,32 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the five decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``."""
+    """Per tick: the decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``. ``phones`` are of the audio
+    tokens ``[4 T]``, ``UNKNOWN`` where nothing is known."""
 
     floor: Ids
     user: Ids
     text: Ids
     heard: Ids
     event: Ids
+    task: Ids
+    word: Ids
+    manner: Ids
+    ending: Ids
+    phones: Ids
     speak_counts: npt.NDArray[np.bool_]
     heard_counts: npt.NDArray[np.bool_]
     pending: Ids
+
+    @classmethod
+    def nothing(cls, ticks: int) -> Targets:
+        """Of a session in which nothing happens."""
+        floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
+        phones = np.full(ticks * AUDIO_TOKENS, UNKNOWN, dtype=np.int64)
+        counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
+        return cls(
+            floor, user, text, heard, event, task, word, manner, ending, phones, counts[0], counts[1], pending
+        )
 
 
 def word_bucket(word: str) -> int:
@@ -64,22 +101,24 @@ class Oracle:
         }
         self._yields = {t.yield_tick for t in script.turns if t.phrase is not None and t.kind != "typed"}
         self._in_turn = self._occupied()
+        self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
+        self._signs = set(script.signs)
+        self._task, self._named, self._last = "none", "", ""
+        self._manner = Manner.STATEMENT
 
     def _occupied(self) -> npt.NDArray[np.bool_]:
         """Ticks in which the user has the floor: from the first half tick of a turn until it is answered."""
         occupied = np.zeros(self._script.ticks + 8, dtype=bool)
         for turn in self._script.turns:
-            if turn.phrase is not None and turn.kind != "typed":
+            if turn.kind in OCCUPYING or (turn.phrase is not None and turn.kind != "typed"):
                 occupied[(turn.start + TICK // 2) // TICK : turn.decision_tick + turn.delay_ticks] = True
         return occupied
 
     def run(self) -> Targets:
         ticks = self._script.ticks
-        floor, user, text, heard, event = np.zeros((5, ticks), dtype=np.int64)
-        counts = np.ones((2, ticks), dtype=bool)
-        pending = np.zeros((ticks, 5), dtype=np.int64)
-        targets = Targets(floor, user, text, heard, event, counts[0], counts[1], pending)
+        targets = Targets.nothing(ticks)
         self._mark_user(targets)
+        self._mark_phones(targets)
         self._mark_heard(targets)
         for tick in range(ticks):
             self._deliver(tick)
@@ -115,7 +154,8 @@ class Oracle:
             return
         if turn is not None:
             self._saying_pending = False
-            targets.event[tick] = self._answer(tick, turn)
+            targets.event[tick] = self._answer(tick, turn, targets)
+        self._meet_dues(tick)
         room = self._mouth.state is not Voice.BUSY
         if heard:
             targets.floor[tick] = TAKE
@@ -123,26 +163,58 @@ class Oracle:
             targets.floor[tick] = TAKE
             self._wait -= 1
             if self._wait <= 0 and room:
-                word = self._queue.popleft()
-                self._mouth.say(word)
-                targets.text[tick] = self._text_ids[word]
+                self._say(tick, targets, self._queue.popleft())
                 self._wait = self._pace
+            return
+        if tick in self._signs and not heard:
+            self._manner = Manner.BACKCHANNEL
+            self._say(tick, targets, self._sign())
+            targets.floor[tick] = BACKCHANNEL
             return
         free = not self._in_turn[tick]
         if self._pending and free and room:
             self._saying_pending = True
+            self._last = ""
             self._mouth.say(self._pending.popleft())
             targets.floor[tick], targets.text[tick] = TAKE, COPY
         if not self._pending:
             self._saying_pending = False
 
-    def _answer(self, tick: int, turn: UserTurn) -> int:
+    def _say(self, tick: int, targets: Targets, word: str) -> None:
+        self._mouth.say(word)
+        self._last = word
+        targets.text[tick] = RECALL if word == self._named else self._text_ids[word]
+        targets.manner[tick] = MANNERS.index(self._manner)
+        if self._task.startswith(ONCE) and word == self._named:
+            self._task, self._named = "none", ""
+
+    def _sign(self) -> str:
+        """Signs of listening take turns."""
+        place = LISTENING.index(self._last) + 1 if self._last in LISTENING else 0
+        return LISTENING[place % len(LISTENING)]
+
+    def _meet_dues(self, tick: int) -> None:
+        """What a standing task has to say now, if the task still stands and nothing else is being said."""
+        while self._dues and self._dues[0].tick + DUE_TICKS < tick:
+            self._dues.popleft()
+        if self._dues and self._dues[0].tick <= tick and not self._queue and self._mouth.state is not Voice.BUSY:
+            due = self._dues.popleft()
+            if due.task == self._task:
+                self._queue.append(due.word)
+                self._pace, self._wait, self._manner = 1, 0, due.manner
+
+    def _answer(self, tick: int, turn: UserTurn, targets: Targets) -> int:
         """Queue the reply to a finished turn; returns the event."""
         phrase = turn.phrase
         assert phrase is not None
-        self._queue = deque(self._reply(tick, phrase))
+        self._queue = deque(self._reply(tick, turn))
+        self._manner = manner_of(phrase)
         self._pace = COUNT_PACE_TICKS if phrase.intent.startswith("count_") else 1
         self._wait = 0
+        if phrase.task:
+            self._task, self._named = phrase.task, phrase.word
+            targets.task[tick] = 1 + TASKS.index(phrase.task)
+            targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
         if phrase.delegate:
             self._delegate(tick)
             return DELEGATE
@@ -154,6 +226,9 @@ class Oracle:
             self._running.clear()
             self._arrivals.clear()
             return CANCEL
+        if phrase.intent in ("cancel", "stop") and self._task != "none":
+            self._task, self._named = "none", ""
+            targets.task[tick] = 1
         return NO_EVENT
 
     def _delegate(self, tick: int) -> None:
@@ -163,10 +238,17 @@ class Oracle:
         self._arrivals += [(due + step * (n // 2), word) for n, word in enumerate(words)]
         self._arrivals.sort(key=lambda arrival: arrival[0])
 
-    def _reply(self, tick: int, phrase: Phrase) -> tuple[str, ...]:
+    def _reply(self, tick: int, turn: UserTurn) -> tuple[str, ...]:
+        phrase = turn.phrase
+        assert phrase is not None
+        if phrase.intent == "how_long" and turn.lapse_s:
+            return (NUMBERS[round(turn.lapse_s) - 1], "seconds")
+        if phrase.intent == "fingers":
+            shown = [count for first, until, count in self._script.fingers if first <= tick < until]
+            return (("zero", *NUMBERS)[shown[-1]],) if shown else phrase.reply
         if phrase.intent != "colour":
             return phrase.reply
-        seen = [colour for at, _, colour in self._script.pictures if tick - COLOUR_MEMORY_TICKS < at <= tick]
+        seen = [colour for at, _, colour in self._script.pictures if tick - COLOUR_MEMORY_TICKS < at <= tick and colour]
         return ("i", "see", seen[-1]) if seen else phrase.reply
 
     def _mark_user(self, targets: Targets) -> None:
@@ -177,6 +259,21 @@ class Oracle:
         for turn in self._script.turns:
             if turn.phrase is not None and turn.kind != "typed":
                 targets.user[turn.decision_tick : turn.decision_tick + 1] = ENDED
+                targets.ending[max(0, turn.decision_tick - ENDING_TICKS) : turn.decision_tick] = 1
+
+    def _mark_phones(self, targets: Targets) -> None:
+        """An audio token names the phone that sounded one tick before its middle."""
+        middle = TOKEN // 2 - TICK
+        for turn in self._script.turns:
+            if turn.phones is None:
+                continue
+            places = [UNKNOWN, *(phone for phone, _ in turn.phones), UNKNOWN]
+            ends = [turn.start, *(end for _, end in turn.phones)]
+            first, last = (turn.start - middle) // TOKEN, (ends[-1] - middle) // TOKEN + 1
+            at = np.arange(max(first, 0), min(last, len(targets.phones)))
+            which = np.searchsorted(np.array(ends), at * TOKEN + middle, side="right")
+            named = np.array(places)[which]
+            targets.phones[at] = np.where(named == UNKNOWN, targets.phones[at], named)
 
     def _mark_heard(self, targets: Targets) -> None:
         """Each word once, in the first free tick at or after its due one; unknown timing or words don't count."""
@@ -199,17 +296,18 @@ class Oracle:
                     targets.heard_counts[tick] = False
 
 
-def fed_back(targets: Targets, max_since: int) -> Ids:
-    """What each tick is fed with, ``[T, 6]``: the former tick's decisions, the last word and the ticks since it."""
-    ticks = len(targets.floor)
-    fed = np.zeros((ticks, 6), dtype=np.int64)
-    columns = (targets.floor, targets.user, targets.text, targets.event)
-    for place, column in enumerate(columns):
-        fed[1:, place] = column[:-1]
-    last, since = NONE, max_since
-    fed[0, 5] = max_since
-    for tick in range(1, ticks):
-        said = targets.text[tick - 1]
-        last, since = (said, 0) if said != NONE else (last, min(since + 1, max_since))
-        fed[tick, 4:] = (last, since)
-    return fed
+def manner_of(phrase: Phrase) -> Manner:
+    """How the reply to a phrase sounds."""
+    if phrase.intent.startswith("count_"):
+        return Manner.LIST
+    return Manner.QUESTION if phrase.intent in ASKING else Manner.STATEMENT
+
+
+def fed_back(targets: Targets) -> Ids:
+    """What each tick is fed with, ``[T, 14]``: the tokens of the tick before, as the service moves them."""
+    rows, before = [], Tokens()
+    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word)
+    for floor, user, text, event, task, word in zip(*(column.tolist() for column in columns), strict=True):
+        rows.append(fed(before))
+        before = moved(before, floor, user, before.word if text == RECALL else text, event, task, word)
+    return np.array(rows, dtype=np.int64)

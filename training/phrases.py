@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from training.skills.orders import CONFIRMED, FINGERS, HOW_LONG, orders
+from training.skills.speech import free_speech
 from training.voices import evaluation
 
 NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 ).split()
-COLOURS = ("red", "green", "blue", "yellow", "white", "purple")
 BACKCHANNELS = ("mm-hm", "uh-huh", "yeah", "right", "i see")
+UNSEEN = ("i", "can", "not", "tell")  # how long, how many: when nothing was measured or seen
 FILLER_QUESTION = ("let", "me", "check")
 FILLER_COMMAND = ("one", "moment")
 COUNT_PACE_TICKS = 2
@@ -22,13 +24,16 @@ COUNTS = range(3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background."""
+    """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background;
+    ``task`` is what stands from then on, and ``word`` what is to be said for it."""
 
     text: str
     intent: str
     reply: tuple[str, ...]
     held_out: bool
     delegate: bool = False
+    task: str = ""
+    word: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -120,8 +125,8 @@ _OPEN: tuple[tuple[str, str, str, str], ...] = (
     (
         "remind me in {}; set a timer for {}",
         "please remind me in {}",
-        "four seconds; ten seconds; five minutes; two minutes; one hour; half an hour",
-        "six seconds; three minutes",
+        "five minutes; two minutes; one hour; half an hour; twenty minutes; one day",
+        "three minutes; two hours",
     ),
     (
         "translate {} into french; how do you say {} in spanish",
@@ -189,13 +194,27 @@ def _open() -> list[Phrase]:
     return list({p.text: p for p in phrases}.values())
 
 
+def _orders() -> list[Phrase]:
+    asked = (("how_long", HOW_LONG), ("fingers", FINGERS))
+    return [
+        *(Phrase(o.text, o.kind, CONFIRMED, o.held_out, task=o.task, word=o.word) for o in orders()),
+        *(
+            Phrase(text, intent, UNSEEN, held_out)
+            for intent, halves in asked
+            for held_out, texts in ((False, halves[0]), (True, halves[1]))
+            for text in texts
+        ),
+    ]
+
+
 def check_split(phrases: Iterable[Phrase]) -> None:
     """Raises ``ValueError`` when one of them, or a backchannel, is said in the behaviour report's scenarios.
 
     Held-out phrasings may not be either: they guided development.
     """
     evaluated = {_plain(text) for text in evaluation().phrasings}
-    for text in (*(p.text for p in phrases), *BACKCHANNELS):
+    free = (text for half in (False, True) for texts in free_speech(half).values() for text in texts)
+    for text in (*(p.text for p in phrases), *BACKCHANNELS, *free):
         if _plain(text) in evaluated:
             raise ValueError(f"{text!r} is evaluated with: it may not be trained on")
 
@@ -204,11 +223,17 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z]+", text.lower()))
 
 
-PHRASES: tuple[Phrase, ...] = tuple(_fixed() + _counts() + _open())
+PHRASES: tuple[Phrase, ...] = tuple(_fixed() + _counts() + _open() + _orders())
 check_split(PHRASES)
 TRAINING = tuple(p for p in PHRASES if not p.held_out)
 HELD_OUT = tuple(p for p in PHRASES if p.held_out)
 BY_TEXT = {p.text: p for p in PHRASES}
+
+
+FREE = {held_out: free_speech(held_out) for held_out in (False, True)}
+"""What users say that asks nano for nothing, by half of the split and kind."""
+FREE_HELD_OUT = frozenset(text for texts in FREE[True].values() for text in texts)
+KIND_OF_FREE = {text: kind for half in FREE.values() for kind, texts in half.items() for text in texts}
 
 
 def complete_prefix(words: tuple[str, ...], length: int) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ import soundfile
 import soxr
 
 from training.kokoro import Kokoro, kokoro_ready
-from training.phrases import BACKCHANNELS, BY_TEXT, HELD_OUT, TRAINING
+from training.phones import Phone, from_flite
+from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING
 from training.voices import Voice, load
 
 RATE_HZ = 16_000
@@ -33,42 +34,77 @@ Pcm = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One synthesised phrase: its words' ends in samples (None where the engine does not say)."""
+    """One synthesised phrase: its words' ends in samples, and its phones (None where the engine does not say)."""
 
     text: str
     start: int
     stop: int
     word_ends: list[int] | None
+    phones: list[Phone] | None = None
+
+
+class Spoken(NamedTuple):
+    """What an engine made: audio at 16 kHz, ends of words and phones in samples of it."""
+
+    pcm: Pcm
+    word_ends: list[int] | None = None
+    phones: list[Phone] | None = None
 
 
 def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
     return folder / (re.sub(r"[^A-Za-z0-9]+", "_", voice.name) + ".npz")
 
 
+# Shares of what is spoken by a voice: phrases of the training half, orders among them, and free speech. Kokoro is slow;
+# espeak's carriers would be of no use, for it does not say where words end.
+_SHARES: dict[str, tuple[float, float, dict[str, float]]] = {
+    "flite": (1.0, 1.0, {"stories": 1.0, "carriers": 1.0, "countings": 1.0, "asides": 1.0}),
+    "espeak": (0.5, 0.2, {"stories": 0.1, "asides": 0.5}),
+    "kokoro": (0.05, 0.016, {"stories": 0.008, "carriers": 0.015, "countings": 0.05, "asides": 0.1}),
+}
+_HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}
+
+
+def open_path(voice: Voice, folder: Path = CORPUS) -> Path:
+    """Beside a voice's shard: open sentences that it said as a teacher of the speech stage (``training.opened``)."""
+    return shard_path(voice, folder).with_suffix(".open.npz")
+
+
 def texts_for(voice: Voice, seed: int = 0) -> list[str]:
     """What this voice says. Slow engines say a seeded share, so that all phrases are covered by several voices."""
     rng = random.Random(f"{seed}/{voice.name}")
     short = list(BACKCHANNELS)
-    training = [p.text for p in TRAINING]
     if voice.held_out:
-        held = [p.text for p in HELD_OUT]
-        return short + (held + training if voice.engine != "kokoro" else held + rng.sample(training, 25))
-    if voice.voice.startswith("blend-"):  # mostly short phrases, which need many speakers most
-        chosen = [t for t in training if rng.random() < (0.08 if BY_TEXT[t].delegate else 0.45)]
-        return short + chosen
-    share = {"flite": 1.0, "espeak": 0.6, "kokoro": 0.13}[voice.engine]
-    chosen = [p.text for p in TRAINING if not p.delegate and rng.random() < min(1.0, 1.25 * share)]
-    chosen += [p.text for p in TRAINING if p.delegate and rng.random() < 0.8 * share]
-    return short + chosen
+        return short + _held_out_texts(voice, rng)
+    phrases, ordered, free = _SHARES[voice.engine]
+    chosen = [p.text for p in TRAINING if rng.random() < (ordered if p.task else phrases)]
+    for kind, share in free.items():
+        chosen += [text for text in FREE[False][kind] if rng.random() < share]
+    return list(dict.fromkeys(short + chosen))
 
 
-def trim(pcm: Pcm, word_ends: list[int] | None) -> tuple[Pcm, list[int] | None]:
-    """Cut silence at both ends (below -40 dB of the peak, in 10 ms steps), keeping word ends in step."""
+def _held_out_texts(voice: Voice, rng: random.Random) -> list[str]:
+    """New phrasings and free speech, and some training ones: what changes with the voice, and what with the words."""
+    slow = voice.engine == "kokoro"
+    held = [p.text for p in HELD_OUT if not slow or rng.random() < (0.08 if p.task else 0.25)]
+    known = rng.sample([p.text for p in TRAINING], _HELD_OUT_TRAINING[voice.engine])
+    free = [text for texts in FREE[True].values() for text in texts if not slow or rng.random() < 0.08]
+    return list(dict.fromkeys([*held, *known, *free]))
+
+
+def trim(spoken: Spoken) -> Spoken:
+    """Cut silence at both ends (below -40 dB of the peak, in 10 ms steps), keeping words and phones in step."""
+    pcm = spoken.pcm
     blocks = np.abs(pcm[: len(pcm) // 160 * 160].astype(np.int32)).reshape(-1, 160).max(axis=1)
     loud = np.flatnonzero(blocks > max(60, int(blocks.max() * 0.02)))
     first, last = int(loud[0]) * 160, int(loud[-1] + 1) * 160
-    ends = None if word_ends is None else [min(max(e - first, 0), last - first) for e in word_ends]
-    return pcm[first:last], ends
+
+    def moved(at: int) -> int:
+        return min(max(at - first, 0), last - first)
+
+    ends = None if spoken.word_ends is None else [moved(e) for e in spoken.word_ends]
+    phones = None if spoken.phones is None else [(p, moved(e)) for p, e in spoken.phones]
+    return Spoken(pcm[first:last], ends, phones)
 
 
 def _resampled(samples: npt.NDArray[np.float32], rate_hz: int) -> Pcm:
@@ -88,24 +124,26 @@ def _flite_phones(word: str) -> int:
     return sum(p != "pau" for p in phones)
 
 
-def flite(voice: Voice, text: str, scratch: Path) -> tuple[Pcm, list[int] | None]:
-    """Flite's audio with exact word ends where the phones add up."""
+def flite(voice: Voice, text: str, scratch: Path) -> Spoken:
+    """Flite's audio with its phones, and exact word ends where the phones add up."""
     out = scratch / "flite.wav"
     printed = _run(["flite", "-voice", voice.voice, "-psdur", "-t", text, "-o", str(out)]).decode()
     samples, rate_hz = soundfile.read(out, dtype="float32")
-    ends = [float(s.split(":")[1]) for s in printed.split() if not s.startswith("pau:")]
+    timed = [part.split(":") for part in printed.split()]
+    phones = from_flite([name for name, _ in timed], [round(float(end) * RATE_HZ) for _, end in timed])
+    ends = [float(end) for name, end in timed if name != "pau"]
     counts = [_flite_phones(word) for word in text.split()]
     exact = sum(counts) == len(ends)
     word_ends = [round(ends[n - 1] * RATE_HZ) for n in np.cumsum(counts)] if exact else None
-    return _resampled(samples, rate_hz), word_ends
+    return Spoken(_resampled(samples, rate_hz), word_ends, phones)
 
 
-def espeak(voice: Voice, text: str) -> tuple[Pcm, list[int] | None]:
+def espeak(voice: Voice, text: str) -> Spoken:
     """espeak-ng's audio; it does not say where words end."""
     speed, pitch = voice.number(2, 165), voice.number(3, 50)
     command = ["espeak-ng", "-v", voice.voice, "-s", str(speed), "-p", str(pitch), "--stdout", text]
     samples, rate_hz = soundfile.read(BytesIO(_run(command)), dtype="float32")
-    return _resampled(samples, rate_hz), None
+    return Spoken(_resampled(samples, rate_hz))
 
 
 def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tuple[str, float]:
@@ -114,7 +152,6 @@ def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tup
     path = shard_path(voice, Path(folder))
     scratch = path.with_suffix(".tmp")
     scratch.mkdir(parents=True, exist_ok=True)
-    ends: list[int] | None
     kokoro = Kokoro(voice.voice) if voice.engine == "kokoro" else None
     pieces: list[Pcm] = []
     takes: list[Take] = []
@@ -122,26 +159,31 @@ def synthesise(name: str, held_out: bool, folder: str, limit: int | None) -> tup
     texts = texts_for(voice)
     for text in texts[:: max(1, len(texts) // limit)] if limit else texts:
         if kokoro is not None:
-            samples, ends = kokoro.speak(text)
-            pcm = _resampled(samples, kokoro.rate_hz)
+            samples, ends, phones = kokoro.speak(text)
+            spoken = Spoken(_resampled(samples, kokoro.rate_hz), ends, phones)
         else:
-            pcm, ends = flite(voice, text, scratch) if voice.engine == "flite" else espeak(voice, text)
-        pcm, ends = trim(pcm, ends)
-        takes.append(Take(text, at, at + len(pcm), ends))
-        pieces.append(pcm)
-        at += len(pcm)
+            spoken = flite(voice, text, scratch) if voice.engine == "flite" else espeak(voice, text)
+        spoken = trim(spoken)
+        takes.append(Take(text, at, at + len(spoken.pcm), spoken.word_ends, spoken.phones))
+        pieces.append(spoken.pcm)
+        at += len(spoken.pcm)
+    save_shard(path, pieces, takes, scratch)
+    return name, at / RATE_HZ
+
+
+def save_shard(path: Path, pieces: list[Pcm], takes: list[Take], scratch: Path) -> None:
+    """Written in ``scratch``, which goes with it, and renamed."""
     aside = scratch / "shard.npz"
     np.savez(aside, pcm=np.concatenate(pieces), takes=np.array(json.dumps([asdict(t) for t in takes])))
     aside.replace(path)
     for left in scratch.iterdir():
         left.unlink()
     scratch.rmdir()
-    return name, at / RATE_HZ
 
 
-def read_shard(voice: Voice, folder: Path = CORPUS) -> tuple[Pcm, list[Take]]:
+def read_shard(path: Path) -> tuple[Pcm, list[Take]]:
     """Raises ``FileNotFoundError`` when the voice has not been synthesised."""
-    with np.load(shard_path(voice, folder)) as shard:
+    with np.load(path) as shard:
         takes: list[dict[str, Any]] = json.loads(str(shard["takes"]))
         return shard["pcm"], [Take(**t) for t in takes]
 

@@ -10,10 +10,12 @@ from services.interaction.nano.model import NanoModel
 from training.bank import Bank
 from training.closed_loop import play
 from training.export import export
-from training.learner import tiny_config
-from training.scenes import Composer, Recipe
+from training.run import Plan, Run
+from training.scenes import Composer
+from training.script import Recipe
+from training.sizes import config_of
 from training.synth import build
-from training.train import Plan, Run, train
+from training.train import train
 from training.voices import load
 
 ENGINES = ("flite:slt", "flite:rms", "espeak:en-us+m1:150:40")
@@ -25,7 +27,7 @@ def tiny_run(folder: Path) -> int:
 
     corpus = folder / "corpus"
     build([v for v in load() if v.name in ENGINES], corpus, limit=40, workers=2)
-    run = Run(PLAN, tiny_config(), folder, corpus)
+    run = Run(PLAN, config_of("tiny"), folder, corpus)
     train(run)
     config = export(run.checkpoint, folder / "model")
     encoder, model = FrameEncoder.load(folder / "model"), NanoModel.load(folder / "model")

@@ -6,10 +6,10 @@ import json
 import shutil
 
 import pytest
-import torch
 
-from training.data import Source
-from training.scenes import Recipe
+from training.checkpoint import LAST, read
+from training.data import Loader, Source
+from training.script import Recipe
 from training.tiny import PLAN, tiny_run
 from training.train import main
 
@@ -44,9 +44,20 @@ def test_a_batch_is_a_function_of_seed_and_number(folder):
     assert (one.batch(3).codes != other.batch(4).codes).any()
 
 
+def test_ranks_and_loaders_share_the_batches_of_one_seed(folder):
+    """The second of two ranks, by two processes: batches 1, 3, 5."""
+    arguments = (folder / "corpus", Recipe(), 2, 40, 5)
+    source, loader = Source(*arguments), Loader(1, *arguments, stride=2, processes=2)
+    try:
+        for number in (1, 3, 5):
+            assert (loader.next().codes == source.batch(number).codes).all()
+    finally:
+        loader.close()
+
+
 def test_the_road_can_be_walked_again_over_what_it_left(folder):
-    before = torch.load(folder / "last.pt", weights_only=True)
+    before = read(folder / LAST)
     tiny_run(folder)
-    after = torch.load(folder / "last.pt", weights_only=True)
-    assert before["plan"] == after["plan"]
-    assert set(before["learner"]) == set(after["learner"])
+    after = read(folder / LAST)
+    assert before.plan == after.plan
+    assert set(before.learner) == set(after.learner)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from services.interaction.nano.config import COPY, NONE
+from schemas.records import Manner
+from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS
+from services.interaction.nano.registers import Tokens, fed, fed_sizes, moved
 from services.interaction.protocol import Voice
 from training.data import vocabularies
+from training.errands import answered, corrected
 from training.mouth import Mouth, word_ms
-from training.oracle import CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
-from training.phrases import BY_TEXT
-from training.scenes import TICK, Script, UserTurn
+from training.oracle import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
+from training.phones import UNKNOWN
+from training.phrases import BY_TEXT, TRAINING
+from training.script import TICK, Due, Script, UserTurn
 
 SAID, HEARD = vocabularies()
 SAID_IDS = {word: n for n, word in enumerate(SAID)}
@@ -18,17 +24,27 @@ HEARD_IDS = {word: n for n, word in enumerate(HEARD) if n}
 
 
 def _turn(text: str, start: int, stop: int, kind: str = "plain", **more) -> UserTurn:
-    phrase = None if kind == "backchannel" else BY_TEXT[text]
+    phrase = BY_TEXT.get(text)
     pieces = more.pop("pieces", [(start * TICK, stop * TICK)])
     return UserTurn(kind, text, phrase, start * TICK, stop * TICK, pieces, more.pop("word_ends", None), **more)
 
 
-def _run(turns: list[UserTurn], results=(), ticks: int = 60, mouth: Mouth | None = None):
+def _run(turns: list[UserTurn], results=(), ticks: int = 60, mouth: Mouth | None = None, **more):
     audio = np.zeros(ticks * TICK, np.float32)
-    script = Script(ticks, audio, turns, results=list(results), mouth=mouth or Mouth())
+    script = Script(ticks, audio, turns, results=list(results), mouth=mouth or Mouth(), **more)
     targets = Oracle(script, SAID_IDS, HEARD_IDS).run()
     words = {t: SAID[w] for t, w in enumerate(targets.text) if w != NONE}
-    return targets, words
+    named = next((turn.phrase.word for turn in turns if turn.phrase is not None and turn.phrase.word), "")
+    return targets, {t: named if w == SAID[RECALL] else w for t, w in words.items()}
+
+
+def _tokens(targets) -> list[Tokens]:
+    """After each tick."""
+    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word)
+    made = [Tokens()]
+    for floor, user, text, *rest in zip(*(column.tolist() for column in columns), strict=True):
+        made.append(moved(made[-1], floor, user, made[-1].word if text == RECALL else text, *rest))
+    return made[1:]
 
 
 def test_a_turn_is_answered_word_by_word_from_its_end_on():
@@ -105,7 +121,7 @@ def test_heard_words_come_one_a_tick_after_their_ends_and_unknown_timing_does_no
 
 def test_what_is_fed_back_is_the_former_tick():
     targets, _ = _run([_turn("count to three", 2, 6)])
-    fed = fed_back(targets, max_since=15)
+    fed = fed_back(targets)
     assert (fed[1:, 2] == targets.text[:-1]).all()
     assert fed[9, 4] == SAID_IDS["two"]
     assert fed[9:13, 5].tolist() == [0, 1, 0, 1]
@@ -146,3 +162,87 @@ def test_a_mouth_takes_its_time():
     mouth.say("nano")
     mouth.stop()
     assert mouth.state is Voice.SILENT
+
+
+def test_a_story_gets_a_sign_of_listening_at_the_end_of_each_sentence_and_they_take_turns():
+    told = [_turn("we had to laugh", 3, 12, "stories"), _turn("then it rained", 15, 22, "stories")]
+    told = [dataclasses.replace(turn, phrase=None) for turn in told]
+    targets, words = _run(told, signs=[12, 22])
+    assert words == {12: "mm-hm", 22: "uh-huh"}
+    assert targets.floor[12] == targets.floor[22] == BACKCHANNEL
+    assert MANNERS[targets.manner[12]] is Manner.BACKCHANNEL
+
+
+def _order(task: str) -> UserTurn:
+    text = next(p.text for p in TRAINING if p.task == task)
+    return _turn(text, 2, 10)
+
+
+def test_an_order_stands_until_it_is_done():
+    order = _order("timer 3")
+    word = order.phrase.word
+    targets, words = _run([order], dues=[Due(23, word, "timer 3"), Due(33, word, "timer 3")])
+    assert words == {10: "okay", 23: word}, "once is enough"
+    assert targets.task[10] == 1 + TASKS.index("timer 3")
+    assert SAID[targets.word[10]] == word
+    tokens = _tokens(targets)
+    assert [TASKS[t.task] for t in tokens[9:25]] == ["none"] + ["timer 3"] * 13 + ["none"] * 2
+    assert tokens[22].age == 12
+
+
+def test_an_order_that_was_called_off_is_silent():
+    order = _order("every 2")
+    dues = [Due(tick, order.phrase.word, "every 2") for tick in (19, 29, 39, 49)]
+    targets, words = _run([order, _turn("stop it", 31, 35)], dues=dues)
+    assert list(words.values()) == ["okay", order.phrase.word, order.phrase.word, "okay"]
+    assert targets.task[35] == 1, "nothing stands any more"
+    ages = [t.age for t in _tokens(targets)]
+    assert ages[19] == ages[29] == 0, "a repeating task counts from when it last spoke"
+    assert ages[28] == 9
+
+
+def test_a_silence_is_measured_in_seconds():
+    asked = _turn("how long was i silent", 30, 36, lapse_s=4.1)
+    _, words = _run([_turn("i need some quiet now", 3, 9), asked])
+    assert [words[36], words[37]] == ["four", "seconds"]
+
+
+def test_registers_measure_silence_and_ignore_a_single_tick_of_noise():
+    silent, speaking = USERS.index("silent"), USERS.index("speaking")
+    tokens = Tokens()
+    for user in [speaking] * 3 + [silent] * 12 + [speaking] + [silent] * 3 + [speaking] * 2:
+        tokens = moved(tokens, 0, user, NONE, 0, KEEP, NONE)
+    assert (tokens.quiet, tokens.lapse) == (0, 17)
+    assert all(value < size for value, size in zip(fed(tokens), fed_sizes(40, 4, 3, 4), strict=True))
+
+
+def test_registers_stay_within_their_tables_for_ever():
+    tokens = Tokens()
+    for _ in range(400):
+        tokens = moved(tokens, 0, 0, NONE, 0, KEEP, NONE)
+    assert tokens.quiet == MAX_TICKS
+    assert all(value < size for value, size in zip(fed(tokens), fed_sizes(40, 4, 3, 4), strict=True))
+
+
+def test_cues_are_answered_by_what_stands():
+    assert answered("cue fruit", "now", "plum") == "now"
+    assert answered("cue fruit", "now", "seven") == ""
+    assert answered("over 5", "stop", "six") == "stop"
+    assert answered("over 5", "stop", "five") == ""
+    assert answered("spanish numbers", "", "three") == "tres"
+    assert answered("spanish colours", "", "three") == ""
+    assert answered("spanish colours", "", "green") == "verde"
+
+
+def test_a_count_is_corrected_where_it_goes_wrong():
+    assert corrected("one two three five six".split()) == ["", "", "", "four", ""]
+    assert corrected("one two two three".split()) == ["", "", "three", ""]
+
+
+def test_an_audio_token_names_the_phone_of_a_tick_ago():
+    phones = [(3, 10 * TICK + 1600), (5, 12 * TICK)]
+    targets, _ = _run([_turn("what is your name", 10, 12, phones=phones)])
+    named = {at: int(p) for at, p in enumerate(targets.phones) if p != UNKNOWN}
+    assert set(named.values()) == {3, 5}
+    assert [named[at] for at in (44, 45, 46, 51)] == [3, 3, 5, 5]
+    assert min(named) == 44

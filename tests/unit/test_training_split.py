@@ -9,7 +9,7 @@ import pytest
 
 from training import voices
 from training.bank import Bank
-from training.phrases import BACKCHANNELS, BY_TEXT, HELD_OUT, TRAINING
+from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, HELD_OUT, KIND_OF_FREE, TRAINING
 from training.synth import shard_path, texts_for
 
 # Named in the plan of the project: whatever else changes, these may never move to the training half.
@@ -36,11 +36,15 @@ def test_the_split_names_every_voice_once_and_keeps_the_promised_ones_out():
 def test_phrasings_are_split_and_every_intent_has_both_halves():
     assert not {p.text for p in TRAINING} & {p.text for p in HELD_OUT}
     assert {p.intent for p in TRAINING} == {p.intent for p in HELD_OUT}
+    assert {p.task.split()[0] for p in TRAINING if p.task} == {p.task.split()[0] for p in HELD_OUT if p.task}
+    for kind in FREE[False]:
+        assert FREE[True][kind]
+        assert not set(FREE[True][kind]) & set(FREE[False][kind])
     assert sum(p.delegate for p in TRAINING) >= 200
 
 
 def test_training_voices_are_only_asked_for_training_phrasings():
-    allowed = {p.text for p in TRAINING} | set(BACKCHANNELS)
+    allowed = {p.text for p in TRAINING} | set(BACKCHANNELS) | set(KIND_OF_FREE) - FREE_HELD_OUT
     for voice in voices.load():
         if not voice.held_out:
             assert set(texts_for(voice)) <= allowed
@@ -49,7 +53,7 @@ def test_training_voices_are_only_asked_for_training_phrasings():
 @pytest.fixture
 def corpus(tmp_path):
     """A corpus in which every voice, wrongly, has said everything."""
-    texts = list(BY_TEXT)
+    texts = [*BY_TEXT, *KIND_OF_FREE]
     takes = [{"text": t, "start": n * 10, "stop": n * 10 + 10, "word_ends": None} for n, t in enumerate(texts)]
     pcm = np.zeros(10 * len(texts), np.int16)
     for voice in voices.load():
@@ -64,6 +68,8 @@ def test_the_training_bank_holds_no_held_out_voice_or_phrasing(corpus):
     assert not {t.voice.name for takes in bank.takes.values() for t in takes} & held_out_voices
     assert not any(BY_TEXT[text].held_out for text in bank.takes)
     assert len(bank.takes) == len(TRAINING)
+    told = {take.text for voices in bank.free.values() for takes in voices.values() for take in takes}
+    assert told == set(KIND_OF_FREE) - FREE_HELD_OUT
 
 
 @pytest.mark.parametrize("new_texts", [True, False])

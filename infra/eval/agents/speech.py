@@ -128,9 +128,8 @@ def _flite(text: str) -> Speech:
     from training.voices import Voice
 
     with tempfile.TemporaryDirectory() as scratch:
-        pcm, ends = synth.flite(Voice(VOICE, False), text, Path(scratch))
-    pcm, ends = synth.trim(pcm, ends)
-    return speech_from(text, pcm.astype(np.float32) / 32768.0, synth.RATE_HZ, ends)
+        spoken = synth.trim(synth.flite(Voice(VOICE, False), text, Path(scratch)))
+    return speech_from(text, spoken.pcm.astype(np.float32) / 32768.0, synth.RATE_HZ, spoken.word_ends)
 
 
 def speak(text: str) -> Speech:

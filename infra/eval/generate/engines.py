@@ -51,7 +51,7 @@ def synthesise(voice: str, text: str) -> Take:
 
 
 def _kokoro(voice: str, text: str) -> tuple[Samples, list[int]]:
-    samples, ends = _kokoro_voice(voice).speak(text)
+    samples, ends, _ = _kokoro_voice(voice).speak(text)
     return np.asarray(soxr.resample(samples, Kokoro.rate_hz, RATE_HZ), dtype=np.float64), ends
 
 
@@ -62,8 +62,8 @@ def _kokoro_voice(voice: str) -> Kokoro:
 
 def _flite(voice: str, text: str) -> tuple[Samples, list[int]]:
     with tempfile.TemporaryDirectory() as scratch:
-        pcm, ends = flite(Voice(f"flite:{voice}", held_out=True), text, Path(scratch))
-    return pcm.astype(np.float64) / 32768.0, ends or []
+        spoken = flite(Voice(f"flite:{voice}", held_out=True), text, Path(scratch))
+    return spoken.pcm.astype(np.float64) / 32768.0, spoken.word_ends or []
 
 
 def _piper(_voice: str, text: str) -> tuple[Samples, list[int]]:

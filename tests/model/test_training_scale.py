@@ -1,0 +1,136 @@
+"""Sizes, several processes, checkpoints: what a run on bigger machines must keep of one on a small one."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from services.interaction.nano.model import NanoModel
+from services.interaction.nano.network import TickInputs
+from tests.model.nano_sessions import Recorder, frames
+from tests.model.ranks import PLAN, drawn, merged
+from training.checkpoint import BEFORE, LAST, find, read, read_plan
+from training.export import export
+from training.learner import Learner
+from training.run import Run
+from training.sizes import config_of, parameters
+from training.train import arguments_of
+
+pytestmark = pytest.mark.timeout(900)  # torch is imported three times, on machines that have other work
+ROOT = Path(__file__).parents[2]
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in run.learner.state_dict().items()}
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert set(one) == set(other)
+    return max(float((t.float() - other[name].float()).abs().max()) for name, t in one.items())
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_sizes_are_what_they_are_called():
+    every, active = parameters(Learner(config_of("nano")))
+    assert active < every and active <= 12e6
+    with torch.device("meta"):
+        small = Learner(config_of("small"))
+    every, active = parameters(small)
+    assert 60e6 <= active < every
+    assert arguments_of(["--size", "small"]).size == "small"
+
+
+def test_small_streams_what_it_trains():
+    """Two ticks live and as a sequence; the rest of the size's road is nano's own code."""
+    config = config_of("small")
+    torch.manual_seed(0)
+    net = Learner(config).backbone.eval()
+    recorder = Recorder(NanoModel(net, capacity=1))
+    recorder.nano.open("s", 0)
+    columns = []
+    for item in frames("s", 2, config.d):
+        columns.append(recorder.nano._inputs([item], [recorder.nano._sessions["s"]]))
+        recorder.step([item])
+    with torch.inference_mode():
+        whole = net(TickInputs(*(torch.cat(parts, dim=1) for parts in zip(*columns, strict=True))))
+    rows = torch.cat([part[0] for part in whole], dim=-1).numpy()
+    live = np.stack([np.frombuffer(raw, dtype=np.float32) for raw in recorder.bits["s"]])
+    np.testing.assert_allclose(live, rows, rtol=2e-4, atol=2e-4)
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*command, "-m", "tests.model.ranks", str(folder)], cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_two_ranks_hold_the_same_weights(two_ranks, step):
+    one, other = (load_file(two_ranks / f"step-{step}-rank-{rank}.safetensors") for rank in range(2))
+    assert largest_difference(one, other) == 0.0
+
+
+def test_two_ranks_step_as_one_does_over_both_their_batches(two_ranks, tmp_path):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    begun = weights(run)
+    run.step(merged(drawn(0), drawn(1)))
+    one = weights(run)
+    both = load_file(two_ranks / "step-0-rank-0.safetensors")
+    moved, apart = largest_difference(begun, one), largest_difference(one, both)
+    assert moved > 1e-4
+    # Adam's first step is as long as the rate whatever the gradient, so what is near zero may differ; all else not.
+    assert apart < 0.05 * moved
+
+
+def test_ranks_that_were_one_run_go_on_as_another_number(two_ranks, tmp_path):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    run.resume(path=find(two_ranks))
+    assert run.progress.step == 2
+    assert run.progress.sessions_heard == 2 * 2 * len(drawn(0).codes)
+    run.step(drawn(4))
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_goes_on_to_the_bit(tmp_path):
+    plan = dataclasses.replace(PLAN, vary=True)
+    lived = Run(plan, config_of("tiny"), tmp_path, tmp_path)
+    lived.step(drawn(1))
+    lived.save()
+    lived.step(drawn(2))
+    resumed = Run(plan, config_of("tiny"), tmp_path, tmp_path)
+    resumed.resume()
+    resumed.step(drawn(2))
+    assert largest_difference(weights(lived), weights(resumed)) == 0.0
+    assert lived.progress == resumed.progress
+    assert read_plan(tmp_path / LAST) == dataclasses.asdict(plan)
+
+
+def test_a_checkpoint_of_before_is_still_read(tmp_path):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    run.step(drawn(1))
+    run.save()
+    saved = read(run.checkpoint)
+    old = {name: getattr(saved, name) for name in ("plan", "config", "progress", "learner", "ema", "optimizer")}
+    torch.save(old | {"torch_rng": saved.random[0]}, tmp_path / BEFORE)
+    assert export(tmp_path / BEFORE, tmp_path / "old") == export(run.checkpoint, tmp_path / "new")
+    resumed = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    resumed.resume(path=tmp_path / BEFORE)
+    run.step(drawn(2))
+    resumed.step(drawn(2))
+    assert largest_difference(weights(run), weights(resumed)) == 0.0

@@ -1,0 +1,106 @@
+"""A session's user side as data: turns, pictures, results, and what is due when; and the shares of what happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.records import Manner
+from training.mouth import Mouth
+from training.phones import Phone
+from training.phrases import Phrase
+
+TICK = 3200
+DECIDE_AFTER = 1600  # a turn is answered in the tick that holds its end + 100 ms
+SPOKEN_WORD_TICKS = 1.7
+DUE_TICKS = 4
+SIGN_AFTER = 800  # a sign of listening comes in the tick that holds a sentence's end + 50 ms
+YIELD_AFTER = 4800  # an interruption is yielded to in the tick that holds its begin + 300 ms
+Samples = npt.NDArray[np.float32]
+
+@dataclass(slots=True)
+class UserTurn:
+    """One thing the user does. ``phrase`` is None for a backchannel. Places are samples of the session."""
+
+    kind: str  # plain, pause, interruption, backchannel, typed, or of free speech: stories, carriers, countings, asides
+    text: str
+    phrase: Phrase | None
+    start: int
+    stop: int
+    pieces: list[tuple[int, int]]  # where there is speech
+    word_ends: list[int] | None
+    delay_ticks: int = 0
+    voice: str = ""
+    phones: list[Phone] | None = None
+    lapse_s: float = 0.0  # of silence before it, where it is about that
+
+    @property
+    def decision_tick(self) -> int:
+        return (self.stop + DECIDE_AFTER) // TICK if self.kind != "typed" else self.start // TICK
+
+    @property
+    def yield_tick(self) -> int:
+        return (self.start + YIELD_AFTER) // TICK if self.kind != "typed" else self.start // TICK
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """``word`` is to be said from ``tick`` on, at most ``DUE_TICKS`` later, if ``task`` stands then."""
+
+    tick: int
+    word: str
+    task: str
+    manner: Manner = Manner.STATEMENT
+
+
+@dataclass(slots=True)
+class Script:
+    """A whole session's user side. ``results`` plans each delegation's answer: words and delay, in order."""
+
+    ticks: int
+    audio: Samples
+    turns: list[UserTurn] = field(default_factory=list)
+    pictures: list[tuple[int, npt.NDArray[np.uint8], str]] = field(default_factory=list)
+    results: list[tuple[list[str], int, int]] = field(default_factory=list)  # words, delay, ticks between pieces
+    gaps: dict[int, int] = field(default_factory=dict)  # tick: milliseconds that never arrived
+    dues: list[Due] = field(default_factory=list)
+    signs: list[int] = field(default_factory=list)  # ticks at which a sign of listening is welcome
+    fingers: list[tuple[int, int, int]] = field(default_factory=list)  # from tick, until tick, how many a hand shows
+    video: bool = False
+    gain: float = 1.0  # of the user's voice
+    factor: float = 1.0  # of its tempo and pitch
+    mouth: Mouth = field(default_factory=Mouth)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Shares of what happens in a session; evaluation sets them to study one skill at a time."""
+
+    pause: float = 0.4
+    interrupt: float = 0.3
+    backchannel: float = 0.22
+    typed: float = 0.08
+    story: float = 0.12
+    order: float = 0.45
+    brief: float = 0.5  # of orders: those that nothing comes of, for something else follows
+    aside: float = 0.06
+    cough: float = 0.25
+    sight: float = 0.25  # of orders: those about what is seen
+    video: float = 0.18  # coloured shapes beside all else
+    delays: float = 0.15
+    noise_db: tuple[float, float] = (-85.0, -38.0)
+    digital_silence: float = 0.25
+    noise_gate: float = 0.1
+    babble: float = 0.15
+    gaps: float = 0.1
+    stalls: float = 0.1
+    reverb: float = 0.2
+    equaliser: float = 0.3
+    stretch: tuple[float, float] = (0.87, 1.15)
+    pause_s: tuple[float, float] = (0.5, 2.0)
+    result_delay: tuple[int, int] = (4, 22)
+    voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
+    speech_rate: tuple[float, float] = (0.75, 1.3)
+    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.46, "count": 0.14, "open": 0.40})

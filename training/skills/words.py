@@ -1,0 +1,46 @@
+"""Closed sets of words: what cues are about, what a timer says, what a colour is called in Spanish."""
+
+from __future__ import annotations
+
+from services.interaction.nano.config import COLOURS
+
+NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "fruit": tuple(
+        "apple banana cherry grape lemon lime mango melon peach pear plum kiwi strawberry pineapple raspberry fig".split()
+    ),
+    "animal": tuple(
+        "dog cat horse cow pig sheep goat duck chicken lion tiger bear wolf fox rabbit mouse elephant monkey bird fish".split()
+    ),
+    "colour": tuple(COLOURS),
+    "number": tuple(NUMBERS[:10]),
+    "vehicle": tuple("car bus train bicycle boat plane truck taxi ship tram van tractor".split()),
+    "drink": tuple("water tea coffee milk juice beer wine lemonade cocoa soda".split()),
+    "day": tuple("monday tuesday wednesday thursday friday saturday sunday".split()),
+    "city": tuple("london paris berlin rome madrid tokyo sydney boston vienna lisbon dublin chicago".split()),
+}  # fmt: skip
+SPANISH = dict(
+    zip(
+        [*NUMBERS[:10], "red", "green", "blue", "yellow", "white", "black", "orange", "pink", "brown", "grey"],
+        (
+            "uno dos tres cuatro cinco seis siete ocho nueve diez rojo verde azul amarillo blanco negro naranja rosa "
+            "café gris"
+        ).split(),
+        strict=True,
+    )
+)
+TIMED_WORDS = (
+    "apple banana cherry lemon melon water coffee tea bread cheese river mountain window garden summer winter music "
+    "flower yellow orange purple silver tiger rabbit monkey hello ready now time done go stop up lunch break"
+).split()
+SIGNALS = "stop now beep yes here hello hey there".split()
+MOVES = {
+    "jumps": "jump", "squats": "squat", "waves": "wave", "bounces": "bounce", "swings": "swing", "nods": "nod",
+    "lifts": "lift", "claps": "clap", "turns": "turn", "movements": "move",
+}  # fmt: skip
+THINGS = "ball box circle square thing cup triangle shape balloon".split()
+ACTIONS = "the wheel turns; the fan runs; it moves; the swing moves; the car drives; the light blinks; he walks".split("; ")
+LISTENING = ("mm-hm", "uh-huh", "right", "yeah")
