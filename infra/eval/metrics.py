@@ -75,6 +75,7 @@ ROWS: dict[int, str] = {
     11: "deadline",
     12: "capacity and faults",
     13: "the voice",
+    14: "own transcript",
 }
 
 S, P, PM = "s", "share", "per min"
@@ -228,8 +229,17 @@ def _row11() -> list[Metric]:
     ]  # fmt: skip
 
 
+def _row14() -> list[Metric]:
+    return [
+        Metric("transcript_wer", 14, P, How.RATIO, -1, NOT, 0.30, by_weight=True,
+               says="word errors of its own transcript of free speech (stories, sentences with cues)"),
+        Metric("transcript_skill_wer", 14, P, How.RATIO, -1, NOT, 0.05, by_weight=True,
+               says="the same of what is said to it"),
+    ]  # fmt: skip
+
+
 METRICS: tuple[Metric, ...] = (
-    *_row1(), *_row2(), *_row3(), *_rows4and5(), *_row6(), *_rows7to9(), *_row10(), *_row11(),
+    *_row1(), *_row2(), *_row3(), *_rows4and5(), *_row6(), *_rows7to9(), *_row10(), *_row11(), *_row14(),
 )  # fmt: skip
 HEADLINES: tuple[str, ...] = (
     "turn_latency_p50_s", "turn_latency_p90_s", "tor", "R_R", "L_R_s",
@@ -243,6 +253,7 @@ HEADLINES: tuple[str, ...] = (
     "filler_s", "weave_rate", "weave_lag_s", "stale_result_rate", "ticks_blocked",
     "turn_latency_pending_p50_s", "R_Y_pending",
     "deadline_miss_rate", "deadline_longest_run_ticks", "jitter_p99_ms", "underruns_per_min",
+    "transcript_wer", "transcript_skill_wer",
 )  # fmt: skip
 """What the first table of the report shows: the twelve rows."""
 BY_NAME = {metric.name: metric for metric in METRICS}

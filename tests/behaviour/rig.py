@@ -13,13 +13,14 @@ from infra.eval.take import Take
 SAMPLES_A_MS = 16
 
 
-def clip(name: str, role: str, start_ms: float, end_ms: float) -> Clip:
+def clip(name: str, role: str, start_ms: float, end_ms: float, text: str = "") -> Clip:
     return Clip(
         id=name,
         role=Role(role),
         voice="flite:rms",
         start_sample=round(start_ms * SAMPLES_A_MS),
         end_sample=round(end_ms * SAMPLES_A_MS),
+        text=text,
     )
 
 
@@ -27,7 +28,7 @@ def scenario(case: dict[str, Any]) -> Scenario:
     """A scenario from a golden case; ``rows`` are all where the case does not say."""
     return Scenario(
         id=case["name"],
-        suite="golden",
+        suite=case.get("suite", "golden"),
         rows=case.get("rows", list(range(1, 13))),
         seed=1,
         duration_ms=case["duration_ms"],
@@ -52,6 +53,7 @@ def recording(
     missing: Iterable[int] = (),
     events: dict[int, list[str]] | None = None,
     results: Iterable[ResultLog] = (),
+    written: dict[int, str] | None = None,
     name: str = "golden",
 ) -> Recording:
     """A model without a voice. Each turn comes ``lag_ms`` (``late_ms`` for single ticks) after its tick's end."""
@@ -63,6 +65,7 @@ def recording(
             floor="take" if k in words else "hold",
             user="silent",
             text=f" {words[k]}" if k in words else "",
+            user_text=f" {written[k]}" if written and k in written else "",
             events=happened.get(k, []),
             task_ids=["task"] * len(happened.get(k, [])),
         )
@@ -87,6 +90,7 @@ def golden(case: dict[str, Any]) -> Take:
         missing=case.get("missing", []),
         events={int(k): names for k, names in case.get("events", {}).items()},
         results=[ResultLog(**each) for each in case.get("results", [])],
+        written=said((first, text) for first, text in case.get("written", [])),
         name=script.id,
     )
     return take(script, made)

@@ -81,13 +81,15 @@ def shifted(case: dict[str, Any], ticks: int) -> dict[str, Any]:
     """The same case, everything so many ticks later."""
     ms = ticks * 200
     moved = dict(case, duration_ms=case["duration_ms"] + ms)
-    moved["clips"] = [[name, role, start + ms, end + ms] for name, role, start, end in case.get("clips", [])]
+    clips = case.get("clips", [])
+    moved["clips"] = [[name, role, start + ms, end + ms, *text] for name, role, start, end, *text in clips]
     moved["expect"] = [dict(e, from_ms=e["from_ms"] + ms, to_ms=e["to_ms"] + ms) for e in case.get("expect", [])]
     moved["video"] = [
         dict(v, start_ms=v["start_ms"] + ms, end_ms=v["end_ms"] + ms, marks_ms=[m + ms for m in v["marks_ms"]])
         for v in case.get("video", [])
     ]
-    moved["said"] = [[first + ticks, text] for first, text in case.get("said", [])]
+    for words in ("said", "written"):
+        moved[words] = [[first + ticks, text] for first, text in case.get(words, [])]
     moved["results"] = [dict(r, arrived_ms=r["arrived_ms"] + ms) for r in case.get("results", [])]
     moved["late_ms"] = {str(int(k) + ticks): wait for k, wait in case.get("late_ms", {}).items()}
     moved["missing"] = [k + ticks for k in case.get("missing", [])]

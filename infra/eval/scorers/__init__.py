@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from infra.eval.scorers import cues, deadline, delegation, fdb1, fdb15, fdbench, tau, visual
+from infra.eval.scorers import cues, deadline, delegation, fdb1, fdb15, fdbench, tau, transcript, visual
 from infra.eval.take import Observation, Take
 
 Scorer = Callable[[Take], Iterator[Observation]]
@@ -18,6 +18,7 @@ SCORERS: tuple[Scorer, ...] = (
     visual.score,
     delegation.score,
     deadline.score,
+    transcript.score,
 )
 
 
