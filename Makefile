@@ -61,7 +61,7 @@ replay: venv ## Run a session of the log, or a file, again and compare (SESSION=
 	@exec $(BIN)/python -m infra.replay $(if $(SESSION),'$(SESSION)' $(if $(OTHER),--model '$(OTHER)'),list) $(ARGS)
 
 .PHONY: bench
-bench: venv ## Measure the running time of a frame (SUITE=overhead)
+bench: venv ## Measure the running time of a frame (SUITE=overhead, nano, speech)
 	@exec $(BIN)/python -m infra.bench $(or $(SUITE),overhead) $(ARGS)
 
 .PHONY: eval

@@ -6,17 +6,22 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from infra.bench import overhead, speech
+from infra.bench import nano, overhead, speech
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench SUITE=…", description=__doc__)
     suites = parser.add_subparsers(dest="suite", required=True)
     overhead.add_arguments(suites.add_parser("overhead", help=overhead.__doc__))
+    nano.add_arguments(suites.add_parser("nano", help=nano.__doc__))
     speech.add_arguments(suites.add_parser("speech", help=speech.__doc__))
     arguments = parser.parse_args()
-    suite: Callable[[argparse.Namespace], int] = {"overhead": overhead.run, "speech": speech.run}[arguments.suite]
-    return suite(arguments)
+    runs: dict[str, Callable[[argparse.Namespace], int]] = {
+        "nano": nano.run,
+        "overhead": overhead.run,
+        "speech": speech.run,
+    }
+    return runs[arguments.suite](arguments)
 
 
 if __name__ == "__main__":
