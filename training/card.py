@@ -25,6 +25,7 @@ from training.phrases import FREE, HELD_OUT, PHRASES, TRAINING
 from training.synth import CORPUS
 
 HISTORY = "training.json"
+COLOURS = 10  # of the plot; then lines are dashed
 
 def plot(progress: dict[str, Any], folder: Path) -> None:
     """``loss.png`` and ``skills.png``."""
@@ -44,11 +45,13 @@ def plot(progress: dict[str, Any], folder: Path) -> None:
     figure, both = pyplot.subplots(1, 2, figsize=(13, 5.5), sharey=True)
     for axes, name in zip(both, ("new voices", "new voices and phrasings"), strict=True):
         rows = [row for row in progress["held_out"] if row["set"] == name]
-        for skill in (k for k in (rows[0] if rows else {}) if k not in ("step", "seconds", "set")):
+        known = [k for k in (rows[0] if rows else {}) if k not in ("step", "seconds", "set")]
+        for place, skill in enumerate(known):
             shares = [row[skill][0] / max(1, row[skill][1]) for row in rows]
-            axes.plot([row["step"] for row in rows], shares, marker=".", label=f"{skill} (n={rows[-1][skill][1]})")
+            label, style = f"{skill} (n={rows[-1][skill][1]})", "-" if place < COLOURS else "--"
+            axes.plot([row["step"] for row in rows], shares, style, marker=".", label=label)
         axes.set(xlabel="step", title=f"held out: {name} (teacher-forced)", ylim=(0, 1.02))
-    both[1].legend(fontsize=7, loc="lower right")
+    both[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     figure.savefig(folder / "skills.png", dpi=110, bbox_inches="tight")
 
 
