@@ -22,6 +22,7 @@ from shared import metrics
 PASS_ROUNDS = 8  # recorded ticks of one session in a pass,
 PASS_TICKS = 96  # and of all of them: a long restore shares the thread with everybody's live ticks
 STEP_SESSIONS = 64  # sessions per model step
+REFUSED = "refused"  # why a tick is quiet: the model had no room for its session
 
 
 @dataclass(slots=True)
@@ -135,9 +136,10 @@ class Scheduler:
             work.session.take_results()
             item = self._input(work)
             if not self._ensure_open(work.session, work.frame.tick):
-                decided.append((work, self._quiet(work, "refused", self._model.quiet_tokens)))
+                decided.append((work, self._quiet(work, REFUSED, self._model.quiet_tokens)))
             elif work.skip:
-                tokens = self._model.quiet(item.session_id)
+                refused = work.why == REFUSED  # played again: nothing had been known of the session then
+                tokens = self._model.quiet_tokens if refused else self._model.quiet(item.session_id)
                 self._model.prefill([item], [tokens])
                 metrics.CATCH_UP_TICKS.inc()
                 decided.append((work, self._quiet(work, work.why, tokens)))

@@ -220,6 +220,7 @@ def test_the_history_alternates_and_is_short() -> None:
 
 def test_the_router_is_right_about_most_training_phrases() -> None:
     asked = [phrase.text for phrase in TRAINING if phrase.delegate]
-    chatted = [phrase.text for phrase in TRAINING if not phrase.delegate]
+    dated = {"how_long", "fingers"}  # younger than the router, as orders are
+    chatted = [p.text for p in TRAINING if not (p.delegate or p.task or p.intent in dated)]
     assert sum(wants_look_up(text) for text in asked) > 0.85 * len(asked)
     assert sum(wants_look_up(text) for text in chatted) < 0.05 * len(chatted)

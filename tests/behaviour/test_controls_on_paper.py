@@ -24,7 +24,7 @@ from schemas.ticks import OUTPUT_SAMPLES
 from tests.agents.ideal import perform
 
 LATE_MS = 30.0  # a quick machine
-BY_STACK = {11, 12, 13}  # rows that measure a stack or the voice, not what a model does
+BY_STACK = {11, 12, 13, 14}  # rows that measure a stack, the voice or the transcript, not what a model does
 
 
 @pytest.fixture(scope="module")
