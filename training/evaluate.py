@@ -17,6 +17,7 @@ from services.encoder.model import FrameEncoder
 from services.interaction.nano.model import NanoModel
 from training.bank import Bank
 from training.closed_loop import Played, play
+from training.edits import edit_distance
 from training.evaluate_skills import score_skills
 from training.oracle import Oracle
 from training.scenes import Composer
@@ -228,15 +229,6 @@ def _score_transcript(played: Played, scores: Scores) -> None:
     reference = " ".join(t.text for t in spoken if _end_tick(t) < played.script.ticks - 6).split()
     scores.word_errors += edit_distance(reference, heard)
     scores.words += len(reference)
-
-
-def edit_distance(reference: list[str], heard: list[str]) -> int:
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (word != other))
-    return row[-1]
 
 
 def _score_quiet(played: Played, scores: Scores) -> None:

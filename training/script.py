@@ -20,6 +20,7 @@ SIGN_AFTER = 800  # a sign of listening comes in the tick that holds a sentence'
 YIELD_AFTER = 4800  # an interruption is yielded to in the tick that holds its begin + 300 ms
 Samples = npt.NDArray[np.float32]
 
+
 @dataclass(slots=True)
 class UserTurn:
     """One thing the user does. ``phrase`` is None for a backchannel. Places are samples of the session."""

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from services.interaction.speech.g2p import ACCENTS, PHONES, read_lexicon
 from services.interaction.speech.letters import BLANK, MAX_LETTERS, UPSAMPLE, LetterNet, letter_ids, speak_letters
+from training.edits import edit_distance
 from training.speech.lexicon import LEXICON
 from training.speech.loop import Losses, Plan, begin_from, train
 from training.speech.texts import CACHE
@@ -60,16 +61,6 @@ def losses_of(net: LetterNet, pairs: list[Pair], batch: int) -> Callable[[int], 
     return losses
 
 
-def distance(a: str, b: str) -> int:
-    """Edits from one to the other."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
-
-
 def measure(net: LetterNet, count: int = 1000) -> dict[str, float]:
     """Share of held-out words spoken as in the lexicon, stress apart, and errors per phoneme."""
     guess = speak_letters(net)
@@ -79,7 +70,7 @@ def measure(net: LetterNet, count: int = 1000) -> dict[str, float]:
     right, edits, phones = 0, 0, 0
     for word, wanted, accent in chosen:
         a, b = guess(word, accent).translate(plain), wanted.translate(plain)
-        right, edits, phones = right + (a == b), edits + distance(a, b), phones + len(b)
+        right, edits, phones = right + (a == b), edits + edit_distance(a, b), phones + len(b)
     return {"words_right": round(right / len(chosen), 4), "phoneme_errors": round(edits / phones, 4)}
 
 

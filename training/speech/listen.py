@@ -17,6 +17,7 @@ import soxr
 from infra.eval.recognise import load, transcribe
 from services.interaction.speech.config import RATE_HZ
 from services.interaction.speech.speller import spell
+from training.edits import edit_distance
 
 Floats = npt.NDArray[np.float32]
 _MOS_SAMPLES = 144_160  # 9.01 s at 16 kHz
@@ -53,12 +54,7 @@ def word_errors(wanted: list[str], got: list[str]) -> int:
     """Edits from one to the other; words written together or apart count as the same."""
     if "".join(wanted) == "".join(got):
         return 0
-    row = list(range(len(got) + 1))
-    for i, x in enumerate(wanted, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(got, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
+    return edit_distance(wanted, got)
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from infra.eval.scenario import Clip, Role
 from infra.eval.take import Observation, Take, begin_ms
 from schemas.ticks import FRAME_MS
+from training.edits import edit_distance
 
 _SPOKEN = (Role.TURN, Role.CONTINUATION, Role.INTERRUPTION)
 _TOLD = "backchannel"  # the suite of stories
@@ -38,7 +39,7 @@ def _is_free(take: Take, clip: Clip, place: int) -> bool:
 
 
 def _written(take: Take, clips: list[Clip]) -> list[list[str]]:
-    """Words by clip: a word that is written in a tick was heard before that tick's end."""
+    """Words by clip: one that is written in a tick was heard before that tick began."""
     found: list[list[str]] = [[] for _ in clips]
     for tick in take.recording.ticks:
         if tick.user_text.strip() and clips:
@@ -50,13 +51,3 @@ def _written(take: Take, clips: list[Clip]) -> list[list[str]]:
 
 def _plain(text: str) -> list[str]:
     return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()
-
-
-def edit_distance(reference: list[str], heard: list[str]) -> int:
-    """Words to insert, delete or replace."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (word != other))
-    return row[-1]
