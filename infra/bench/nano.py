@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,8 +92,8 @@ def measure(sessions: Sessions, count: int, ticks: int) -> dict[str, Any]:
     """One row: ``count`` sessions, tick by tick."""
     encoding, stepping = Stopwatch([], []), Stopwatch([], [])
     for _ in range(ticks):
-        batch = encoding(lambda: sessions.encode(count))
-        stepping(lambda inputs=batch: sessions.step(inputs))  # type: ignore[misc]
+        batch = encoding(partial(sessions.encode, count))
+        stepping(partial(sessions.step, batch))
     cpu = [a + b for a, b in zip(encoding.cpu_ms, stepping.cpu_ms, strict=True)]
     wall = [a + b for a, b in zip(encoding.wall_ms, stepping.wall_ms, strict=True)]
     return {
