@@ -150,7 +150,7 @@ def stage_of(run: Path, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("models/nano"))
-    parser.add_argument("--run", type=Path, default=Path("build/train"), help="the run that made these weights")
+    parser.add_argument("--run", type=Path, nargs="+", default=[Path("build/train")], help="the runs, in order")
     parser.add_argument("--finetune", action="store_true", help="it went on from the release before: keep its history")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="what it was trained on, to be told in hours")
     parser.add_argument("--behaviour", type=Path, help="a behaviour report's JSON, whose headline rows the card shows")
@@ -161,8 +161,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.finetune:
         known = json.loads(history.read_text())
     release = NanoConfig.load(args.folder / "config.json").release
-    stage, progress = stage_of(args.run, release)
-    stages = [old for old in known["stages"] if old["release"] != release] + [stage]
+    names = [release] if len(args.run) == 1 else [f"{release}, run {n}" for n in range(1, len(args.run) + 1)]
+    made = [stage_of(run, name) for run, name in zip(args.run, names, strict=True)]
+    stages = [old for old in known["stages"] if old["release"].partition(",")[0] != release]
+    stages += [stage for stage, _ in made]
+    progress = max((progress for _, progress in made), key=lambda one: int(one["step"]))
     notes = known["notes"] + ([args.notes] if args.notes and args.notes not in known["notes"] else [])
     corpus = spoken_hours(args.corpus) or known.get("corpus", {})
     history.write_text(json.dumps({"stages": stages, "notes": notes, "corpus": corpus}, indent=1) + "\n")
