@@ -16,7 +16,7 @@ from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, KIND_OF
 from training.synth import CORPUS, Pcm, open_path, read_shard, shard_path
 from training.voices import Voice, load
 
-ENGINE_WEIGHT = {"kokoro": 0.55, "flite": 0.22, "espeak": 0.23}
+ENGINE_WEIGHT = {"kokoro": 0.44, "flite": 0.44, "espeak": 0.12}
 
 
 @dataclass(frozen=True, slots=True)

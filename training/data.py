@@ -20,13 +20,15 @@ from services.encoder.model import text_buckets
 from services.encoder.video import pair_patches
 from services.interaction.nano.config import COLOURS, PERIODS_TICKS, SPECIAL_WORDS
 from training.bank import Bank
+from training.lexis import heard_words
 from training.oracle import Oracle, Targets, fed_back
-from training.phrases import BACKCHANNELS, FREE, NUMBERS, TRAINING
+from training.phrases import NUMBERS, TRAINING
 from training.scenes import Composer
 from training.script import Recipe, Script
 from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS
 
 WAIT_S, WAITS = 10, 30
+ECHO_STEPS = 60  # batches between two hearings of one
 Floats = npt.NDArray[np.float32]
 
 
@@ -34,9 +36,7 @@ def vocabularies() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Reply words (after none and copy) and heard words (after none), in a fixed order."""
     said = {w for p in TRAINING for w in (*p.reply, *p.word.split())} | {"zero", "start", "stop", "seconds"}
     said |= {*COLOURS, *NUMBERS, *SPANISH.values(), *LISTENING, *TIMED_WORDS, *SIGNALS, *CATEGORIES}
-    heard = {w for p in TRAINING for w in p.words} | {w for b in BACKCHANNELS for w in b.split()}
-    heard |= {w for texts in FREE[False].values() for text in texts for w in text.split()}
-    return (*SPECIAL_WORDS, *sorted(said)), ("<none>", *sorted(heard))
+    return (*SPECIAL_WORDS, *sorted(said)), ("<none>", *heard_words())
 
 
 @dataclass(slots=True)
@@ -134,24 +134,56 @@ def _produce(queue: Queue[Batch], first: int, step: int, *args: Any) -> None:
         number += step
 
 
-class Loader:
-    """Batches ``first``, ``first + stride`` … in order, drawn ahead by processes that take turns."""
+def heard_at(step: int, uses: int) -> int:
+    """Which batch is heard at ``step`` when each is heard ``uses`` times: once fresh, then again some hundred steps
+    later, other codes hidden and moved (data echoing, Choi et al. 2019, arXiv 1907.05550)."""
+    fresh, again = divmod(step, uses)
+    return max(fresh - again * ECHO_STEPS, fresh // (again + 1))
 
-    def __init__(self, first: int, *args: Any, stride: int = 1, processes: int = 1) -> None:
+
+class Loader:
+    """What is heard at ``first``, ``first + 1`` … in order, drawn ahead by processes that take turns.
+
+    Batch ``n`` is number ``place + n * stride`` of the seed's. Composing one costs as much as a step, so each may be
+    heard ``uses`` times; the last ones are kept for that.
+    """
+
+    def __init__(
+        self, first: int, *args: Any, place: int = 0, stride: int = 1, processes: int = 1, uses: int = 1
+    ) -> None:
+        self._step, self._uses = first, uses
+        self._drawn = self._oldest()
+        self._kept: dict[int, Batch] = {}
+        first = place + self._drawn * stride
         context = mp.get_context("spawn")
         self._queues: list[Any] = [context.Queue(maxsize=4) for _ in range(processes)]
         self._processes = [
             context.Process(
-                target=_produce, args=(queue, first + place * stride, processes * stride, *args), daemon=True
+                target=_produce, args=(queue, first + turn * stride, processes * stride, *args), daemon=True
             )
-            for place, queue in enumerate(self._queues)
+            for turn, queue in enumerate(self._queues)
         ]
         for process in self._processes:
             process.start()
         self._turn = 0
 
+    def _oldest(self) -> int:
+        """The first batch that this step, or one after it, needs."""
+        return min(heard_at(self._step + later, self._uses) for later in range(2 * self._uses))
+
     def next(self) -> Batch:
         """Raises ``RuntimeError`` when the producer has died, ``queue.Empty`` when it needs more than five minutes."""
+        wanted = heard_at(self._step, self._uses)
+        while self._drawn <= wanted:
+            self._kept[self._drawn] = self._draw()
+            self._drawn += 1
+        batch = self._kept[wanted]
+        self._step += 1
+        for number in range(min(self._kept), self._oldest()):
+            del self._kept[number]
+        return batch
+
+    def _draw(self) -> Batch:
         place, self._turn = self._turn, (self._turn + 1) % len(self._queues)
         for _ in range(WAITS):
             with suppress(Empty):

@@ -28,12 +28,13 @@ FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 10)
 def varied(codes: Tensor) -> Tensor:
     """Codes ``[N, T, 4, 80]`` as other throats and worse microphones might give them.
 
-    Bands are shifted by up to three (a tenth of the frequency, without touching the tempo), up to twelve are hidden,
-    and one code in ten moves by a level.
+    Bands are shifted by up to three (a tenth of the frequency, without touching the tempo) and spread or drawn
+    together by up to 6 %, up to twelve are hidden, and one code in ten moves by a level.
     """
     n, bands, device = len(codes), codes.shape[-1], codes.device
     band = torch.arange(bands, device=device)
-    places = band + torch.randint(-3, 4, (n, 1), device=device)
+    spread = 0.94 + 0.12 * torch.rand(n, 1, device=device)
+    places = (band * spread + torch.randint(-3, 4, (n, 1), device=device)).round().long()
     places = places.clamp(0, bands - 1)[:, None, None, :].expand(codes.shape)
     moved = codes.long().gather(-1, places)
     first = torch.randint(0, bands, (n, 1), device=device)

@@ -23,6 +23,10 @@ from training.voices import Voice, load
 _FRAME = 200  # samples of 16 kHz in one of the teacher's frames of 12.5 ms
 MIN_WORDS = 4
 FLITE_VOICES = 3  # so that no two read the same
+ASKING = frozenset(
+    "what who whose where when why how which is are was were do does did can could will would shall should may have "
+    "has tell please".split()
+)
 PLAIN = "0*.npz"  # shards without a manner
 
 
@@ -62,9 +66,18 @@ def taught(shards: Path) -> dict[str, list[tuple[str, Spoken]]]:
     for path in sorted(shards.glob(PLAIN)):
         for raw in speech.read_shard(path):
             words, made = _words(raw.text), converted(raw)
-            if len(words) >= MIN_WORDS and made.word_ends is not None and len(words) == len(made.word_ends):
+            if len(words) < MIN_WORDS or words[0] in ASKING or raw.text.endswith("?"):
+                continue
+            if made.word_ends is not None and len(words) == len(made.word_ends):
                 found.setdefault(f"kokoro:{raw.voice}", []).append((" ".join(words), made))
     return found
+
+
+def open_texts() -> list[str]:
+    """WordNet's examples of at least ``MIN_WORDS`` words, without the speech stage's held-out ones and without
+    questions: a sentence that is told may get a sign of listening, a question wants an answer."""
+    split = [_words(t) for t in wordnet_examples() if not held_out(t) and not t.endswith("?")]
+    return [" ".join(words) for words in split if len(words) >= MIN_WORDS and words[0] not in ASKING]
 
 
 def read_aloud(voice: Voice, texts: list[str], scratch: Path) -> list[tuple[str, Spoken]]:
@@ -82,9 +95,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     for name, spoken in taught(args.shards).items():
         print(f"{name}: {len(spoken)} sentences, {_keep(Voice(name, False), args.folder, spoken):.0f} s", flush=True)
-    texts = [t for t in wordnet_examples() if not held_out(t) and len(_words(t)) >= MIN_WORDS]
     for place, voice in enumerate(v for v in load() if v.engine == "flite" and not v.held_out):
-        mine = [" ".join(_words(t)) for t in texts[place :: FLITE_VOICES]][: args.flite]
+        mine = open_texts()[place::FLITE_VOICES][: args.flite] if args.flite else []
         if mine:
             with tempfile.TemporaryDirectory() as scratch:
                 seconds = _keep(voice, args.folder, read_aloud(voice, mine, Path(scratch)))

@@ -41,6 +41,7 @@ class Plan:
     first_batch: int = 0
     seconds: float = math.inf  # the run ends then at the latest, and the rate falls in time for it
     threads: int = 2
+    uses: int = 1  # times that each batch is heard
     loaders: int = 1  # processes that draw batches; each holds the corpus
     bf16: bool = True
     vary: bool = True  # codes and what is fed back, as other voices and mistakes would have them

@@ -84,9 +84,9 @@ class Recipe:
     backchannel: float = 0.22
     typed: float = 0.08
     story: float = 0.12
-    order: float = 0.45
+    order: float = 0.4
     brief: float = 0.5  # of orders: those that nothing comes of, for something else follows
-    aside: float = 0.06
+    aside: float = 0.09
     cough: float = 0.25
     sight: float = 0.25  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
@@ -104,4 +104,4 @@ class Recipe:
     result_delay: tuple[int, int] = (4, 22)
     voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
     speech_rate: tuple[float, float] = (0.75, 1.3)
-    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.46, "count": 0.14, "open": 0.40})
+    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.42, "count": 0.08, "open": 0.50})

@@ -124,10 +124,27 @@ def _flite_phones(word: str) -> int:
     return sum(p != "pau" for p in phones)
 
 
+_PITCH_HZ = {"kal": (75, 150), "kal16": (75, 150), "slt": (125, 230)}
+
+
+def prosody(voice: Voice, text: str) -> list[str]:
+    """Options that give each take of a flite training voice a pitch, range and pace of its own; none for others."""
+    if voice.voice not in _PITCH_HZ or voice.held_out:
+        return []
+    rng = random.Random(f"{voice.name}/{text}")
+    features = {
+        "int_f0_target_mean": rng.uniform(*_PITCH_HZ[voice.voice]),
+        "int_f0_target_stddev": rng.uniform(8, 30),
+        "duration_stretch": rng.uniform(0.85, 1.25),
+    }
+    return [part for name, value in features.items() for part in ("--setf", f"{name}={value:.3f}")]
+
+
 def flite(voice: Voice, text: str, scratch: Path) -> Spoken:
     """Flite's audio with its phones, and exact word ends where the phones add up."""
     out = scratch / "flite.wav"
-    printed = _run(["flite", "-voice", voice.voice, "-psdur", "-t", text, "-o", str(out)]).decode()
+    command = ["flite", "-voice", voice.voice, *prosody(voice, text), "-psdur", "-t", text, "-o", str(out)]
+    printed = _run(command).decode()
     samples, rate_hz = soundfile.read(out, dtype="float32")
     timed = [part.split(":") for part in printed.split()]
     phones = from_flite([name for name, _ in timed], [round(float(end) * RATE_HZ) for _, end in timed])

@@ -109,9 +109,11 @@ def train(run: Run, until_seconds: float = math.inf) -> None:
 
 def _train(run: Run, until_seconds: float) -> None:
     plan, progress, world = run.plan, run.progress, run.world
-    first = (plan.first_batch + progress.step) * world.size + world.rank
+    first = plan.first_batch + progress.step
     arguments = (run.corpus, Recipe(), plan.sessions, plan.ticks, plan.seed)
-    loader = Loader(first, *arguments, stride=world.size, processes=plan.loaders)
+    loader = Loader(
+        first, *arguments, place=world.rank, stride=world.size, processes=plan.loaders, uses=plan.uses
+    )
     journal = Journal(run)
     started, spent = time.monotonic(), progress.seconds
     stopping: list[int] = []
@@ -142,6 +144,7 @@ _OPTIONS = {
     "threads": int,
     "seed": int,
     "warmup": int,
+    "uses": int,
     "eval_every": int,
     "save_every": int,
 }

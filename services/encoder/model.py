@@ -98,8 +98,8 @@ class EncoderNet(nn.Module):
     def video(self, patches: Tensor, *, per_item: bool = False) -> Tensor:
         """uint8 ``[n, 2, 40, 40, 3]`` (n a multiple of 6, pairs in patch order) to ``[n, d]``."""
         n, side = len(patches), PATCH // _CELL
-        x = patches.float() / 255.0 - 0.5
-        x = x.view(n, 2, side, _CELL, side, _CELL, 3).permute(0, 2, 4, 1, 3, 5, 6).reshape(n, side * side, -1)
+        cells = patches.view(n, 2, side, _CELL, side, _CELL, 3).permute(0, 2, 4, 1, 3, 5, 6)
+        x = cells.reshape(n, side * side, -1).float().div_(255.0).sub_(0.5)
         x = _products(x, self.patch_1, per_item).relu()
         half = side // _MERGE
         x = x.view(n, half, _MERGE, half, _MERGE, -1).permute(0, 1, 3, 2, 4, 5).reshape(n, half * half, -1)

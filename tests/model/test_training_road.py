@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 
 import pytest
 
 from training.checkpoint import LAST, read
-from training.data import Loader, Source
+from training.data import Loader, Source, heard_at
 from training.script import Recipe
 from training.tiny import PLAN, tiny_run
 from training.train import main
@@ -47,10 +48,24 @@ def test_a_batch_is_a_function_of_seed_and_number(folder):
 def test_ranks_and_loaders_share_the_batches_of_one_seed(folder):
     """The second of two ranks, by two processes: batches 1, 3, 5."""
     arguments = (folder / "corpus", Recipe(), 2, 40, 5)
-    source, loader = Source(*arguments), Loader(1, *arguments, stride=2, processes=2)
+    source, loader = Source(*arguments), Loader(0, *arguments, place=1, stride=2, processes=2)
     try:
         for number in (1, 3, 5):
             assert (loader.next().codes == source.batch(number).codes).all()
+    finally:
+        loader.close()
+
+
+def test_each_batch_is_heard_so_many_times_and_a_run_may_go_on_anywhere(folder):
+    order = [heard_at(step, 3) for step in range(3000)]
+    times = Counter(order)
+    assert {times[number] for number in range(300, 600)} == {3}
+    assert all(heard_at(step, 1) == step for step in range(50))
+    arguments = (folder / "corpus", Recipe(), 1, 40, 5)
+    source, loader = Source(*arguments), Loader(5, *arguments, uses=3)
+    try:
+        for step in range(5, 9):
+            assert (loader.next().codes == source.batch(order[step]).codes).all()
     finally:
         loader.close()
 
