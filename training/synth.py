@@ -24,7 +24,7 @@ import soxr
 
 from training.kokoro import Kokoro, kokoro_ready
 from training.phones import Phone, from_flite
-from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING
+from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING, Phrase
 from training.voices import Voice, load
 
 RATE_HZ = 16_000
@@ -55,12 +55,20 @@ def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
     return folder / (re.sub(r"[^A-Za-z0-9]+", "_", voice.name) + ".npz")
 
 
-# Shares of what is spoken by a voice: phrases of the training half, orders among them, and free speech. Kokoro is slow;
-# espeak's carriers would be of no use, for it does not say where words end.
-_SHARES: dict[str, tuple[float, float, dict[str, float]]] = {
-    "flite": (1.0, 1.0, {"stories": 1.0, "carriers": 1.0, "countings": 1.0, "asides": 1.0}),
-    "espeak": (0.5, 0.2, {"stories": 0.1, "asides": 0.5}),
-    "kokoro": (0.05, 0.016, {"stories": 0.008, "carriers": 0.015, "countings": 0.05, "asides": 0.1}),
+# Shares of what is spoken by a voice, by kind: fixed intents, open requests, orders, and free speech. Kokoro is slow;
+# espeak's carriers would be of no use, for it does not say where words end. Flite's voices deal the requests out (0).
+_SHARES: dict[str, dict[str, float]] = {
+    "flite": {"fixed": 1, "open": 0, "order": 0.6, "stories": 0.34, "carriers": 0.6, "countings": 0.6, "asides": 1},
+    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "stories": 0.04, "asides": 0.3},
+    "kokoro": {
+        "fixed": 0.06,
+        "open": 0.02,
+        "order": 0.012,
+        "stories": 0.006,
+        "carriers": 0.01,
+        "countings": 0.04,
+        "asides": 0.06,
+    },
 }
 _HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}
 
@@ -76,17 +84,29 @@ def texts_for(voice: Voice, seed: int = 0) -> list[str]:
     short = list(BACKCHANNELS)
     if voice.held_out:
         return short + _held_out_texts(voice, rng)
-    phrases, ordered, free = _SHARES[voice.engine]
-    chosen = [p.text for p in TRAINING if rng.random() < (ordered if p.task else phrases)]
-    for kind, share in free.items():
-        chosen += [text for text in FREE[False][kind] if rng.random() < share]
+    shares = _SHARES[voice.engine]
+    chosen = [p.text for p in TRAINING if rng.random() < shares[_kind(p)]]
+    if voice.engine == "flite":
+        chosen += _dealt(voice)
+    for kind, texts in FREE[False].items():
+        chosen += [text for text in texts if rng.random() < shares.get(kind, 0)]
     return list(dict.fromkeys(short + chosen))
+
+
+def _kind(phrase: Phrase) -> str:
+    return "order" if phrase.task else "open" if phrase.delegate else "fixed"
+
+
+def _dealt(voice: Voice) -> list[str]:
+    """This voice's part of the open requests: no two voices of its engine say the same one."""
+    engine = [v.name for v in load() if v.engine == voice.engine and not v.held_out]
+    return [p.text for p in TRAINING if p.delegate][engine.index(voice.name) :: len(engine)]
 
 
 def _held_out_texts(voice: Voice, rng: random.Random) -> list[str]:
     """New phrasings and free speech, and some training ones: what changes with the voice, and what with the words."""
     slow = voice.engine == "kokoro"
-    held = [p.text for p in HELD_OUT if not slow or rng.random() < (0.08 if p.task else 0.25)]
+    held = [p.text for p in HELD_OUT if not slow or rng.random() < (0.25 if _kind(p) == "fixed" else 0.08)]
     known = rng.sample([p.text for p in TRAINING], _HELD_OUT_TRAINING[voice.engine])
     free = [text for texts in FREE[True].values() for text in texts if not slow or rng.random() < 0.08]
     return list(dict.fromkeys([*held, *known, *free]))

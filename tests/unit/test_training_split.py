@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from training import voices
 from training.bank import Bank
-from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, HELD_OUT, KIND_OF_FREE, TRAINING
+from training.phrases import (
+    BACKCHANNELS,
+    BY_TEXT,
+    FILLER_COMMAND,
+    FILLER_QUESTION,
+    FREE,
+    FREE_HELD_OUT,
+    HELD_OUT,
+    KIND_OF_FREE,
+    TRAINING,
+    filler,
+)
 from training.synth import shard_path, texts_for
 
 # Named in the plan of the project: whatever else changes, these may never move to the training half.
@@ -40,7 +52,11 @@ def test_phrasings_are_split_and_every_intent_has_both_halves():
     for kind in FREE[False]:
         assert FREE[True][kind]
         assert not set(FREE[True][kind]) & set(FREE[False][kind])
-    assert sum(p.delegate for p in TRAINING) >= 200
+    assert sum(p.delegate for p in TRAINING) >= 5000
+    assert sum(p.delegate for p in HELD_OUT) >= 400
+    assert len(BY_TEXT) == len(TRAINING) + len(HELD_OUT)  # no phrase belongs to two intents
+    assert not BY_TEXT.keys() & KIND_OF_FREE.keys()
+    assert all(re.fullmatch(r"[a-z']+( [a-z']+)*", text) for text in (*BY_TEXT, *KIND_OF_FREE))
 
 
 def test_training_voices_are_only_asked_for_training_phrasings():
@@ -48,6 +64,29 @@ def test_training_voices_are_only_asked_for_training_phrasings():
     for voice in voices.load():
         if not voice.held_out:
             assert set(texts_for(voice)) <= allowed
+
+
+def test_the_flite_voices_deal_the_open_requests_out():
+    flite = [v for v in voices.load() if v.engine == "flite" and not v.held_out]
+    said = [{t for t in texts_for(v) if t in BY_TEXT and BY_TEXT[t].delegate} for v in flite]
+    assert sum(map(len, said)) == len(set.union(*said)) == sum(p.delegate for p in TRAINING)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("could you call my mother", True),
+        ("hey please book a table for two", True),
+        ("tell me a joke", True),
+        ("can you tell me who wrote hamlet", False),
+        ("could you please tell me where the nearest bank is", False),
+        ("do you know how old rome is", False),
+        ("so why is the sky blue", False),
+        ("can you swim in the rhine", False),
+    ],
+)
+def test_commands_and_questions_are_told_apart(text, command):
+    assert filler(text) == (FILLER_COMMAND if command else FILLER_QUESTION)
 
 
 @pytest.fixture
