@@ -7,6 +7,7 @@ registers until it is done or called off. Templates are split: held-out ones are
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,76 +23,209 @@ from training.skills.words import (
 )
 
 CONFIRMED = ("okay",)
-PER_KIND = 260  # combinations of a kind that are spoken; each voice says a share of them
+PER_KIND = 600  # combinations of a kind that are spoken; each voice says a share of them
 
 # kind: (training templates, held-out templates); {n} a number word, {w} a word to say, {c} a category or colour
 _TEMPLATES: dict[str, tuple[str, str]] = {
     "timer": (
-        "in {n} seconds say {w}; wait {n} seconds and then say {w}; say {w} when {n} seconds are over; tell me {w} in {n} seconds; "
-        "say {w} in {n} seconds from now; i want you to say {w} in {n} seconds; remind me in {n} seconds by saying {w}; "
-        "let me hear {w} in {n} seconds",
-        "please say {w} in {n} seconds; when {n} seconds have passed say {w}",
+        "in {n} seconds say {w}; wait {n} seconds and then say {w}; say {w} when {n} seconds are over; "
+        "tell me {w} in {n} seconds; say {w} in {n} seconds from now; i want you to say {w} in {n} seconds; "
+        "remind me in {n} seconds by saying {w}; let me hear {w} in {n} seconds; say {w} after {n} seconds; "
+        "shout {w} in {n} seconds; call out {w} in {n} seconds; give me a {w} in {n} seconds; "
+        "please wait {n} seconds and say {w}; after {n} seconds say {w}; after {n} seconds please say {w}; "
+        "in {n} seconds tell me {w}; in {n} seconds please say {w}; can you say {w} in {n} seconds; "
+        "could you say {w} in {n} seconds; once {n} seconds are over say {w}; say {w} once {n} seconds are up; "
+        "announce {w} in {n} seconds; speak up in {n} seconds and say {w}; {n} seconds from now say {w}; "
+        "let {n} seconds pass and then say {w}; i would like to hear {w} in {n} seconds; "
+        "set a timer for {n} seconds and say {w}; say the word {w} in {n} seconds; hey in {n} seconds say {w}",
+        "please say {w} in {n} seconds; when {n} seconds have passed say {w}; when {n} seconds are up call out {w}; "
+        "would you say {w} in {n} seconds; count {n} seconds and announce {w}",
     ),
     "every": (
-        "say {w} every {n} seconds; keep saying {w} every {n} seconds; repeat {w} every {n} seconds; {w} every {n} seconds please; "
-        "i want to hear {w} every {n} seconds; say {w} again and again every {n} seconds",
-        "please repeat {w} every {n} seconds; say the word {w} each {n} seconds",
+        "say {w} every {n} seconds; keep saying {w} every {n} seconds; repeat {w} every {n} seconds; "
+        "{w} every {n} seconds please; i want to hear {w} every {n} seconds; say {w} again and again every {n} seconds; "
+        "every {n} seconds say {w}; every {n} seconds please say {w}; please say {w} every {n} seconds; "
+        "can you say {w} every {n} seconds; could you say {w} every {n} seconds; call out {w} every {n} seconds; "
+        "shout {w} every {n} seconds; announce {w} every {n} seconds; tell me {w} every {n} seconds; "
+        "let me hear {w} every {n} seconds; give me a {w} every {n} seconds; i want you to say {w} every {n} seconds; "
+        "i would like you to say {w} every {n} seconds; remind me every {n} seconds by saying {w}; "
+        "go on saying {w} every {n} seconds; keep repeating {w} every {n} seconds; start saying {w} every {n} seconds; "
+        "from now on say {w} every {n} seconds; say {w} once every {n} seconds; after every {n} seconds say {w}",
+        "please repeat {w} every {n} seconds; say the word {w} each {n} seconds; would you repeat {w} every {n} seconds; "
+        "each time {n} seconds have passed say {w}; keep calling {w} every {n} seconds",
     ),
     "clock": (
         "i will say nothing now; i am going to be silent for a bit; do not talk while i think; time how long i am silent; "
-        "let me think in silence for a bit; i will take a short break now; watch how long i say nothing; "
-        "i need some quiet now",
-        "i am quiet for a bit now; measure how long i am silent",
+        "let me think in silence for a bit; i will take a short break now; watch how long i say nothing; i need some quiet now; "
+        "i will be quiet now; i will be quiet for a while; i am going to say nothing for a while; i will not talk for a bit; "
+        "i need a moment of silence; let me be silent for a bit; let me have some quiet; i have to concentrate now; "
+        "please stay quiet while i think; please measure how long i am silent now; watch the clock while i am silent; "
+        "keep the time while i say nothing; remember how long i am silent; note how long i say nothing; "
+        "check how long i can be silent; see how long i can be quiet; time my silence; time my break please; "
+        "please time how long i say nothing; i will pause now; i am taking a break now; from now on i say nothing; "
+        "now i will be silent; keep quiet while i read; let me read in silence",
+        "i am quiet for a bit now; measure how long i am silent; keep track of how long i am silent; please time my silence; "
+        "i am going to be quiet while i read",
     ),
     "count": (
         "count the {m} that you see; please count the {m}; how many {m} are there count them; count every {v}; "
-        "keep counting the {m}; count each {v} out loud; say a number for every {v}; i want you to count the {m}",
-        "could you count the {m}; count all the {m} for me",
+        "keep counting the {m}; count each {v} out loud; say a number for every {v}; i want you to count the {m}; "
+        "count all {m} that you see; count the {m} please; count the {m} out loud; can you count the {m}; "
+        "can you count every {v}; please count every {v}; please count each {v} for me; i would like you to count the {m}; "
+        "start counting the {m}; watch and count the {m}; look and count the {m}; count how many {m} there are; "
+        "tell me the number at every {v}; call out a number for every {v}; call out the number at each {v}; "
+        "give me a number for each {v}; for every {v} say the next number; each time you see a {v} say the number; "
+        "whenever you see a {v} count it; count along with the {m}; keep count of the {m}; help me count the {m}; "
+        "shout the number at every {v}; say how many {m} so far; watch me and count the {m}; count my {m}; please count my {m}; "
+        "keep a count of my {m}; number every {v}",
+        "could you count the {m}; count all the {m} for me; will you count every {v}; would you keep count of the {m}; "
+        "at every {v} say the number",
     ),
     "watch": (
-        "tell me when you see a {c} {t}; say {c} when something {c} appears; look out for a {c} {t}; warn me when the {c} {t} is there; "
-        "say {c} when the {c} {t} shows up; shout when there is a {c} {t}; watch for the {c} {t}",
-        "please tell me when a {c} {t} appears; as soon as you see a {c} {t} say so",
+        "tell me when you see a {c} {t}; say {c} when something {c} appears; look out for a {c} {t}; "
+        "warn me when the {c} {t} is there; say {c} when the {c} {t} shows up; shout when there is a {c} {t}; "
+        "watch for the {c} {t}; tell me when there is a {c} {t}; let me know when you see a {c} {t}; "
+        "let me know when there is a {c} {t}; say {c} when you see a {c} {t}; say {c} if you see a {c} {t}; "
+        "say {c} as soon as a {c} {t} appears; say {c} once the {c} {t} appears; call out when you see a {c} {t}; "
+        "shout {c} when you see a {c} {t}; warn me if you see a {c} {t}; alert me when a {c} {t} shows up; look for a {c} {t}; "
+        "watch out for a {c} {t}; keep an eye out for a {c} {t}; give me a sign when you see a {c} {t}; "
+        "when a {c} {t} appears say {c}; when you see a {c} {t} tell me; when you see something {c} say {c}; "
+        "if a {c} {t} shows up tell me; as soon as there is a {c} {t} say {c}; can you tell me when you see a {c} {t}; "
+        "could you watch for a {c} {t}; i want to know when a {c} {t} appears; speak up when the {c} {t} comes",
+        "please tell me when a {c} {t} appears; as soon as you see a {c} {t} say so; announce it when a {c} {t} turns up; "
+        "once you spot a {c} {t} say {c}; would you look out for the {c} {t}",
     ),
     "action": (
-        "tell me when {a} and when it stops; say start when {a} and stop when it ends; watch whether {a}; say when {a} and when not; "
-        "say start and stop while {a}; tell me the moment {a} and the moment it stops",
-        "let me know when {a} and when it ends; please say when {a} and when it stops",
+        "tell me when {a} and when it stops; say start when {a} and stop when it ends; watch whether {a}; "
+        "say when {a} and when not; say start and stop while {a}; tell me the moment {a} and the moment it stops; "
+        "tell me when {a}; say start when {a} and stop when it is over; say when {a} and say when it is over; "
+        "let me know when {a}; watch and tell me when {a}; watch and say when {a}; "
+        "tell me when it starts and when it stops i mean when {a}; can you tell me when {a} and when it stops; "
+        "could you say when {a} and when it stops; call out when {a} and when it stops; "
+        "shout start when {a} and stop when it does not; please watch and say start when {a}; "
+        "i want to know when {a} and when it stops; as soon as {a} say start and then stop; "
+        "whenever {a} say start and at the end say stop; each time {a} say start; every time {a} say start and stop; "
+        "once {a} say start and when it ends say stop; when {a} say start; keep watching and say start when {a}; "
+        "keep telling me when {a} and when it stops; announce when {a} and when it stops; say start as soon as {a}; "
+        "give me a start when {a} and a stop at the end",
+        "let me know when {a} and when it ends; please say when {a} and when it stops; would you tell me when {a}; "
+        "speak up when {a} and again when it stops; keep an eye on it and say when {a}",
     ),
     "cue": (
-        "say {w} when i name a {c}; every time i mention a {c} say {w}; when you hear a {c} say {w}; say {w} if i talk about a {c}; "
-        "for every {c} that i say you say {w}; i want to hear {w} when a {c} comes; when i say a {c} you say {w}",
-        "each time i name a {c} say {w}; please say {w} when i mention a {c}",
+        "say {w} when i name a {c}; every time i mention a {c} say {w}; when you hear a {c} say {w}; "
+        "say {w} if i talk about a {c}; for every {c} that i say you say {w}; i want to hear {w} when a {c} comes; "
+        "when i say a {c} you say {w}; whenever i say a {c} say {w}; whenever i name a {c} you say {w}; "
+        "whenever you hear a {c} say {w}; every time i say a {c} say {w}; every time you hear a {c} say {w}; "
+        "each time i say a {c} you say {w}; each time you hear a {c} say {w}; as soon as i name a {c} say {w}; "
+        "as soon as you hear a {c} say {w}; if i name a {c} say {w}; if i say a {c} say {w}; if you hear a {c} say {w}; "
+        "if a {c} comes up say {w}; once you hear a {c} say {w}; say {w} whenever i mention a {c}; "
+        "say {w} each time i say a {c}; say {w} every time i name a {c}; say {w} as soon as i say a {c}; "
+        "say {w} for every {c} i name; please say {w} every time i say a {c}; please say {w} when you hear a {c}; "
+        "call out {w} when i name a {c}; shout {w} when i say a {c}; tell me {w} when you hear a {c}; "
+        "can you say {w} when i name a {c}; could you say {w} when i say a {c}; listen and say {w} when i name a {c}; "
+        "i want you to say {w} when i name a {c}; i would like you to say {w} for each {c}",
+        "each time i name a {c} say {w}; please say {w} when i mention a {c}; would you say {w} whenever a {c} is named; "
+        "once i mention a {c} call out {w}; listen for a {c} and then say {w}",
     ),
     "over": (
         "say {w} when i say a number over {n}; say {w} if a number is more than {n}; when a number is over {n} say {w}; "
-        "every time i say more than {n} you say {w}; say {w} when i go over {n}; numbers over {n} are too high then say {w}",
-        "tell me {w} when i say a number above {n}; if i say more than {n} say {w}",
+        "every time i say more than {n} you say {w}; say {w} when i go over {n}; numbers over {n} are too high then say {w}; "
+        "say {w} when a number is over {n}; say {w} whenever i say a number over {n}; say {w} every time i go over {n}; "
+        "say {w} each time a number is over {n}; say {w} as soon as i say more than {n}; say {w} if i go over {n}; "
+        "say {w} once i go over {n}; whenever i say more than {n} say {w}; whenever a number is over {n} say {w}; "
+        "every time a number is more than {n} say {w}; each time i say a number over {n} say {w}; "
+        "as soon as a number is over {n} say {w}; if a number is over {n} say {w}; if i say a number over {n} say {w}; "
+        "if you hear a number over {n} say {w}; when you hear more than {n} say {w}; when i say a number over {n} say {w}; "
+        "please say {w} when a number is over {n}; call out {w} when i go over {n}; shout {w} when a number is over {n}; "
+        "tell me {w} when i go over {n}; can you say {w} when i say more than {n}; could you say {w} if a number is over {n}; "
+        "i want you to say {w} when i go over {n}; {n} is the limit say {w} when i go over it; for every number over {n} say {w}",
+        "tell me {w} when i say a number above {n}; if i say more than {n} say {w}; would you say {w} when i say more than {n}; "
+        "once a number is higher than {n} call out {w}; should i go over {n} then say {w}",
     ),
     "check": (
         "correct me when i count wrong; i count and you correct me; tell me when i make a mistake in counting; "
-        "help me count correctly; listen to my counting and correct it; say the right number when i miss one",
-        "please correct me while i count; correct my counting",
+        "help me count correctly; listen to my counting and correct it; say the right number when i miss one; "
+        "correct me if i count wrong; correct me when i miss a number; correct me if i skip a number; tell me if i count wrong; "
+        "tell me when i skip a number; tell me when i get a number wrong; let me know if i count wrong; "
+        "let me know when i miss a number; say the right number when i make a mistake; say the right number if i skip one; "
+        "listen while i count and correct me; listen to me count and correct me; i am going to count please correct me; "
+        "i will count now correct me if i am wrong; i want to practise counting correct me; check my counting; "
+        "check if i count correctly; please check my counting; can you check my counting; can you correct me when i count; "
+        "could you correct me if i count wrong; help me count and correct my mistakes; "
+        "watch my counting and tell me the right number; whenever i count wrong say the right number; "
+        "every time i skip a number tell me; if i miss a number say it; stop me when i count wrong; "
+        "give me the right number when i am wrong",
+        "please correct me while i count; correct my counting; would you check whether i count right; "
+        "should i skip a number tell me; put me right when i count wrong",
     ),
     "spanish numbers": (
         "say my numbers in spanish; translate the numbers into spanish while i talk; numbers in spanish please while i speak; "
-        "speak the spanish for every number i say; when i say a number say it in spanish; all numbers in spanish please",
-        "say every number i name in spanish; please translate my numbers into spanish",
+        "speak the spanish for every number i say; when i say a number say it in spanish; all numbers in spanish please; "
+        "say every number in spanish; say each number in spanish when i say it; whenever i say a number say it in spanish; "
+        "every time i say a number say it in spanish; each time you hear a number say it in spanish; "
+        "as soon as i say a number give me the spanish; if i name a number say it in spanish; "
+        "when you hear a number say the spanish word; when i name a number give me the spanish word; "
+        "give me the spanish for every number; give me every number in spanish; tell me each number in spanish; "
+        "call out my numbers in spanish; repeat my numbers in spanish; repeat every number in spanish; "
+        "turn my numbers into spanish; put every number into spanish; translate each number into spanish; "
+        "translate every number i say into spanish; please say my numbers in spanish; "
+        "please translate every number into spanish; can you say my numbers in spanish; "
+        "could you translate my numbers into spanish; i want to hear my numbers in spanish; "
+        "i want to learn numbers in spanish say them after me; speak my numbers in spanish while i talk; "
+        "only the numbers say them in spanish",
+        "say every number i name in spanish; please translate my numbers into spanish; would you put my numbers into spanish; "
+        "once i say a number say the spanish one; after each number say it in spanish",
     ),
     "spanish colours": (
         "say my colours in spanish; translate the colours into spanish while i talk; colours in spanish please while i speak; "
-        "speak the spanish for every colour i say; when i say a colour say it in spanish; all colours in spanish please",
-        "say every colour i name in spanish; please translate my colours into spanish",
+        "speak the spanish for every colour i say; when i say a colour say it in spanish; all colours in spanish please; "
+        "say every colour in spanish; say each colour in spanish when i say it; whenever i say a colour say it in spanish; "
+        "every time i say a colour say it in spanish; each time you hear a colour say it in spanish; "
+        "as soon as i say a colour give me the spanish; if i name a colour say it in spanish; "
+        "when you hear a colour say the spanish word; when i name a colour give me the spanish word; "
+        "give me the spanish for every colour; give me every colour in spanish; tell me each colour in spanish; "
+        "call out my colours in spanish; repeat my colours in spanish; repeat every colour in spanish; "
+        "turn my colours into spanish; put every colour into spanish; translate each colour into spanish; "
+        "translate every colour i say into spanish; please say my colours in spanish; "
+        "please translate every colour into spanish; can you say my colours in spanish; "
+        "could you translate my colours into spanish; i want to hear my colours in spanish; "
+        "i want to learn colours in spanish say them after me; speak my colours in spanish while i talk; "
+        "only the colours say them in spanish",
+        "say every colour i name in spanish; please translate my colours into spanish; would you put my colours into spanish; "
+        "once i say a colour say the spanish one; after each colour say it in spanish",
     ),
 }  # fmt: skip
 HOW_LONG = (
-    "how long was i silent; how many seconds was that; how long did i say nothing; how long have i been silent; how many seconds did i wait; "
-    "how long was my break; how many seconds of silence was that".split("; "),
-    "how many seconds was i silent; how long did the silence last".split("; "),
+    (
+        "how long was i silent; how many seconds was that; how long did i say nothing; how long have i been silent; "
+        "how many seconds did i wait; how long was my break; how many seconds of silence was that; how long did i stay silent; "
+        "how long was i quiet; how long have i been quiet; for how long was i silent; how many seconds did i say nothing; "
+        "how many seconds have i been silent; how many seconds did it take; how long did i take; how long did that take; "
+        "how long was that; how long was the pause; how long was my pause; how long did my break last; how long did i wait; "
+        "can you tell me how long i was silent; could you tell me how long that was; do you know how long i was silent; "
+        "tell me how long i was silent; please tell me how long that was; what was the length of my break; "
+        "so how long was i silent; and how long was that now"
+    ).split("; "),
+    (
+        "how many seconds was i silent; how long did the silence last; for how many seconds was i quiet; "
+        "tell me how many seconds that was; would you say how long i paused"
+    ).split("; "),
 )  # fmt: skip
 FINGERS = (
-    "how many fingers do you see; how many fingers am i holding up; how many fingers is that; count my fingers; how many fingers are up".split("; "),
-    "how many fingers can you see; tell me how many fingers there are".split("; "),
+    (
+        "how many fingers do you see; how many fingers am i holding up; how many fingers is that; count my fingers; "
+        "how many fingers are up; how many fingers can you count; how many fingers do i show you; how many fingers am i showing; "
+        "how many fingers are there; how many fingers are these; how many fingers do i have up; how many fingers now; "
+        "so how many fingers; count the fingers; please count my fingers; count my fingers please; can you count my fingers; "
+        "could you count my fingers; tell me how many fingers you see; tell me how many fingers i hold up; "
+        "please tell me how many fingers you see; do you see how many fingers i hold up; can you see how many fingers these are; "
+        "say how many fingers you see; what number do my fingers show; look at my hand how many fingers; "
+        "guess how many fingers i am holding up"
+    ).split("; "),
+    (
+        "how many fingers can you see; tell me how many fingers there are; would you count my fingers; "
+        "how many fingers have i got up; look how many fingers are these"
+    ).split("; "),
 )  # fmt: skip
 
 
@@ -137,8 +271,8 @@ def orders() -> Iterator[Order]:
             wanted = PER_KIND // 4 if held_out else PER_KIND
             for turn in range(wanted):
                 task, fillings, word = _filled(kind, rng)
-                text = templates[turn % len(templates)].format(**fillings).replace(" a orange", " an orange")
-                text = text.replace(" a animal", " an animal")
+                text = templates[turn % len(templates)].format(**fillings)
+                text = re.sub(r"\ba (?=[aeiou])", "an ", text)
                 if text not in seen:
                     seen.add(text)
                     yield Order(text, kind, task, word, held_out)

@@ -41,6 +41,14 @@ MOVES = {
     "jumps": "jump", "squats": "squat", "waves": "wave", "bounces": "bounce", "swings": "swing", "nods": "nod",
     "lifts": "lift", "claps": "clap", "turns": "turn", "movements": "move",
 }  # fmt: skip
-THINGS = "ball box circle square thing cup triangle shape balloon".split()
-ACTIONS = "the wheel turns; the fan runs; it moves; the swing moves; the car drives; the light blinks; he walks".split("; ")
+THINGS = (
+    "ball box circle square thing cup triangle shape balloon object card light spot dot block cube star car hat flag "
+    "ring bottle bag book disc patch bar figure"
+).split()
+ACTIONS = (
+    "the wheel turns; the fan runs; it moves; the swing moves; the car drives; the light blinks; he walks; she walks; "
+    "somebody walks; somebody moves; something moves; the ball rolls; the ball moves; the box moves; the train moves; "
+    "the dog runs; the cat moves; the man walks; the door moves; the picture moves; i move; i walk; the bird flies; "
+    "the circle moves; the square moves; the thing moves; the shape turns; it turns"
+).split("; ")
 LISTENING = ("mm-hm", "uh-huh", "right", "yeah")
