@@ -8,44 +8,131 @@ sentence.
 from __future__ import annotations
 
 import random
+import re
 
 from services.interaction.nano.config import COLOURS
 from training.skills.words import CATEGORIES, NUMBERS
 
-STORIES, CARRIERS, COUNTINGS = 900, 700, 60
+STORIES, CARRIERS, COUNTINGS = 3000, 1400, 150
 HELD_OUT_EVERY = 8
 
-_WHO = "i; we; my sister; my brother; my uncle; the neighbours; a friend of mine; my boss; the old man; her daughter; the two of us; somebody"
+_WHO = (
+    "i; we; my sister; my brother; my uncle; the neighbours; a friend of mine; my boss; the old man; her daughter; "
+    "the two of us; somebody; my wife; my husband; my father; my grandmother; our teacher; the nurse; "
+    "the children; my son; my daughter; my cousin; the postman; a colleague; the farmer; the whole family; "
+    "my flatmate; the team; everybody; the twins; a stranger; our guide; the driver; my aunt"
+)
 _WHEN = (
     "yesterday; last week; on sunday; in the evening; after lunch; this morning; two years ago; at first; later; "
-    "then; once; in spring; during the holidays; the next day; before that"
+    "then; once; in spring; during the holidays; the next day; before that; on friday; last summer; a while ago; "
+    "last night; in january; when i was young; years ago; one morning; at night; at the weekend; around noon; "
+    "on my birthday; the other day; in the end; after work; before breakfast; during the storm; on the second day; "
+    "last winter"
 )
 _DID = (
-    "found a letter; lost the keys; missed the last bus; cooked soup for everyone; painted the kitchen; met an old friend; "
-    "climbed up the hill; broke a window; fixed the roof; planted some trees; drove to the sea; slept all day; "
-    "bought a second hand piano; took the wrong road; forgot the tickets; waited for an hour; talked about the weather; "
-    "opened the wrong door; walked along the river; heard a strange noise; called the police; had to laugh; "
-    "saw a huge dog; carried everything upstairs; left the house early; made a long list; lit a big fire; "
-    "got completely wet; learned how to swim; sang until midnight; ran back home; sold the old car; washed the dishes; "
-    "wrote a long letter; could not find the way; tried it again; sat on the balcony; played cards; fell asleep"
+    "found a letter; lost the keys; missed the last bus; cooked soup for everyone; painted the kitchen; "
+    "met an old friend; climbed up the hill; broke a window; fixed the roof; planted some trees; drove to the sea; "
+    "slept all day; bought a second hand piano; took the wrong road; forgot the tickets; waited for an hour; "
+    "talked about the weather; opened the wrong door; walked along the river; heard a strange noise; "
+    "called the police; had to laugh; saw a huge dog; carried everything upstairs; left the house early; "
+    "made a long list; lit a big fire; got completely wet; learned how to swim; sang until midnight; "
+    "ran back home; sold the old car; washed the dishes; wrote a long letter; could not find the way; "
+    "tried it again; sat on the balcony; played cards; fell asleep; built a shed; repaired the fence; "
+    "picked some apples; baked three cakes; moved to the city; changed jobs; started a garden; joined a choir; "
+    "ran a marathon; learned to sail; lost a bet; won a prize; broke an arm; caught a cold; found a kitten; "
+    "adopted a dog; rented a boat; cleaned the attic; sorted old photos; spilled the coffee; burned the toast; "
+    "forgot the umbrella; lent me a bicycle; read the whole book; watched the stars; danced all evening; "
+    "swam across the lake; slept in a tent; hiked through the forest; got stuck in traffic; missed the flight; "
+    "quit smoking; sold the boat; sewed a dress; knitted a scarf; wrote a poem; planted roses; dug a hole; "
+    "fed the ducks; chased a rabbit; locked the gate; packed the bags; borrowed a ladder; hung up the curtains; "
+    "told an old joke; made tea for everyone; ordered too much food; paid the bill; opened a shop; "
+    "bought fresh bread; raced down the hill; stood in the rain; waited for the doctor; stayed in bed; "
+    "turned back; worked all night; finished the report; lost the contract; got a promotion; argued about money; "
+    "told nobody; said nothing; went for a walk; went fishing; came home late; took some pictures; "
+    "took the stairs; gave up; kept the secret"
 )
 _WHERE = (
-    "in the garden; at the station; near the bridge; behind the house; in the village; at my aunt's place; on the train; "
-    "by the lake; in the attic; at the market; in the middle of nowhere; at the office; on the way home; "
-    "at the hospital; in the old town; under the stairs"
+    "in the garden; at the station; near the bridge; behind the house; in the village; at my aunt's place; "
+    "on the train; by the lake; in the attic; at the market; in the middle of nowhere; at the office; "
+    "on the way home; at the hospital; in the old town; under the stairs; in the kitchen; at school; "
+    "in the mountains; at the beach; on the roof; near the airport; in the library; at the farm; on the island; "
+    "behind the church; outside the town; at the party; in the cellar; by the window; in the park; "
+    "across the street; on the boat; at the factory; in front of the museum; at my desk"
 )
 _SO = (
-    "and it was very cold; and nobody knew why; because it was raining; and everyone laughed; which was really strange; "
-    "so we stayed a little longer; and that took forever; but it did not matter; and then the light went out; "
-    "which nobody had expected; and i was so tired; because the shop was closed; and the children loved it"
+    "and it was very cold; and nobody knew why; because it was raining; and everyone laughed; "
+    "which was really strange; so we stayed a little longer; and that took forever; but it did not matter; "
+    "and then the light went out; which nobody had expected; and i was so tired; because the shop was closed; "
+    "and the children loved it; and it rained the whole time; but nobody minded; and i will never forget it; "
+    "so we had to start again; because the car broke down; although it was late; and that was that; "
+    "which made me laugh; and we all sang; but i did not say a word; because i had promised it; "
+    "so everyone went home; and the dog barked all night; which cost a lot of money; and now it is broken; "
+    "but it was worth it; until it got dark; while the others slept; and then the phone rang; "
+    "which was a nice surprise"
+)
+_FEEL = (
+    "i think; i suppose; i believe; i am sure; i must say; to be honest; you know; i have the feeling; i am afraid; "
+    "i hope; i guess; in my opinion; sometimes i think; they say; people say; i have heard; it seems; i know; honestly; "
+    "my mother always says; i am glad; the truth is; i noticed; i remember; the funny thing is; the problem is"
+)
+_IS = (
+    "the weather is getting worse; the house is far too quiet; the new boss is very strict; the food is better at home; "
+    "the rent is much too high; the neighbours are noisy; the winter is too long; the garden looks lovely; "
+    "the trains are always late; my back hurts in the morning; the soup needs more salt; the old school was nicer; "
+    "the children grow up so fast; the city has changed a lot; nobody writes letters any more; the job is tiring; "
+    "it will snow before christmas; the film was far too long; my knee is much better now; the coffee tastes of soap; "
+    "the sea was warm enough; the wind is really cold; this chair is uncomfortable; the bread was still warm; "
+    "the meeting took too long; my new colleague is friendly; the dog needs a bath; the roof is leaking again; "
+    "the summer was far too short; the sun is finally out; the prices have gone up; the traffic is terrible; "
+    "the flat is small but bright; the music was too loud; the doctor was very kind; my phone is always empty; "
+    "the books are all dusty; the roses smell wonderful; the street is empty at night; the milk has gone off; "
+    "the lessons are hard work; everything was easier then; the team played badly; the hotel was a disappointment"
+)
+_PLAN = (
+    "i am going to; we are going to; next year i will; i have decided to; we are planning to; i would love to; "
+    "one day i want to; my sister wants to; my parents plan to; tomorrow i have to; on saturday we will; i still have to; "
+    "i have always wanted to; my brother is about to; this summer we will; soon i will; i am trying to; we might"
+)
+_DO = (
+    "paint the bedroom; visit my cousin in the north; learn the guitar; move to the countryside; clean the whole house; "
+    "grow my own vegetables; get up earlier; finish the course; sell the motorbike; see the doctor; sleep in a tent; "
+    "invite the whole family; bake bread for the market; buy a smaller car; walk along the coast; read more books; "
+    "start my own business; work a little less; drive to the seaside; fix the bathroom; have a big party; write a novel; "
+    "travel through the desert; stay at home; plant a cherry tree; get a second dog; ride a horse; spend less money; "
+    "eat less sugar; go to the theatre; meet some old friends; take the children to the zoo; tidy the garage; "
+    "go skiing with the team; cook for my parents; change the curtains; look after my grandson; join the swimming club"
+)
+_LIVE = (
+    "my grandfather was a baker; my sister works at a hospital; i grew up on a farm; we have lived here for years; "
+    "i work in a small office; our house stands near the river; my son plays the trumpet; my daughter studies law; "
+    "i used to be a teacher; my wife comes from the south; we have two cats and a parrot; i share a flat with friends; "
+    "our street has no shops; my uncle keeps bees; i walk to work every day; my brother drives a lorry; "
+    "we eat together on sundays; i get up at six; my friend collects stamps; my parents met at a dance; "
+    "the old house had a blue door; my first car was a wreck; our cat sleeps all day; i sing in a choir; "
+    "my best friend lives abroad; the dog sleeps under my bed; my aunt never married; the village has one shop"
+)
+_AND = (
+    "and i like it that way; but that is fine with me; and nobody can change that; so there is always something to do; "
+    "and it makes me happy; but it makes me sad sometimes; and i miss it a lot; because life is short; "
+    "but my family thinks otherwise; and that is a good thing; so i try not to worry; although it is not easy; "
+    "and i am proud of it; but i got used to it; which is a bit of a shame; and it has always been like that"
 )
 _CARRIED = (
-    "in the {place} there was a {x} and a {y} next to it; yesterday i saw a {x} and later a {y}; my mother likes {x} but my father likes {y}; "
-    "we talked about {x} for a while and then about something else; on the table there is {x} and that is all we have left; "
-    "he said {x} and she said {y} and nobody listened; i think that {x} is better than {y} but who knows; "
-    "it was raining when we found the {x} and everyone was happy; first came {x} then came {y} and then we went home; "
-    "the {place} was closed but they still had {x} for us; please do not forget the {x} when you go there; "
-    "i have never liked {x} so much as in this {place}; somebody wrote {x} on the wall of the {place}"
+    "in the {place} there was a {x} and a {y} next to it; yesterday i saw a {x} and later a {y}; "
+    "my mother likes {x} but my father likes {y}; we talked about {x} for a while and then about something else; "
+    "on the table there is {x} and that is all we have left; he said {x} and she said {y} and nobody listened; "
+    "i think that {x} is better than {y} but who knows; "
+    "it was raining when we found the {x} and everyone was happy; "
+    "first came {x} then came {y} and then we went home; the {place} was closed but they still had {x} for us; "
+    "please do not forget the {x} when you go there; i have never liked {x} so much as in this {place}; "
+    "somebody wrote {x} on the wall of the {place}; my friend always talks about {x} and never about {y}; "
+    "the old lady in the {place} wanted {x} and got {y}; when i was small i dreamt of {x} every night; "
+    "we had {x} at the {place} and it was lovely; there is a picture of a {x} in the {place}; "
+    "i read a long story about a {x} and a {y}; somebody left a {x} in front of the {place}; "
+    "my son drew a {x} with a {y} on top; i never thought that {x} would matter so much; "
+    "they were looking for {x} and found {y} instead; the word {x} is hard to spell for me; "
+    "she laughed about the {x} all the way home; for years we had no {x} in the {place}; "
+    "the book says a lot about {x} and little about {y}; last night i dreamt of a {x} in the {place}"
 )
 _PLACES = "kitchen; street; village; office; garden; harbour; museum; school; forest; hotel"
 _NUMBERED = (
@@ -53,22 +140,81 @@ _NUMBERED = (
     "she has {x} cats and {y} chickens at home; we need {x} chairs and {y} plates for tonight; "
     "page {x} is missing and page {y} is torn; i walked {x} miles on the first day and {y} on the second; "
     "he is {x} years old and his sister is {y}; it costs {x} or maybe {y} i am not sure; "
-    "bus number {x} is late but number {y} is on time"
+    "bus number {x} is late but number {y} is on time; the house has {x} rooms and {y} windows; "
+    "we ordered {x} pizzas and {y} salads; they scored {x} goals and we scored {y}; "
+    "my flat is on floor {x} and hers on floor {y}; i have read {x} books and {y} letters this month; "
+    "it took us {x} hours and {y} minutes; the team has {x} players and {y} coaches; "
+    "i bought {x} apples and {y} onions; {x} of the {y} lamps are broken"
 )
 _COLOURED = (
-    "she wore a {x} coat and a {y} hat; the door is {x} and the roof is {y}; i painted the wall {x} but it looks {y} now; "
-    "he has a {x} car with {y} seats; the sky was {x} and the sea was {y}; we bought {x} shoes and a {y} bag; "
-    "there is a {x} cup behind the {y} box; her eyes are {x} and her hair is {y}"
+    "she wore a {x} coat and a {y} hat; the door is {x} and the roof is {y}; "
+    "i painted the wall {x} but it looks {y} now; he has a {x} car with {y} seats; "
+    "the sky was {x} and the sea was {y}; we bought {x} shoes and a {y} bag; "
+    "there is a {x} cup behind the {y} box; her eyes are {x} and her hair is {y}; "
+    "the flag was {x} with a {y} stripe; my room is {x} with {y} curtains; he painted a {x} horse on a {y} field; "
+    "the flowers were {x} at first and {y} later; the bus is {x} and the tram is {y}; "
+    "my socks are {x} and my shirt is {y}; i wanted the {x} one but they only had {y}"
 )
 _ASIDES = (
-    "no mum i am on the phone; can you close the door please; the dog wants to go out; dinner is ready in a minute; "
-    "put it over there please; i will be right with you darling; hold the baby for a second; just leave it on the desk; "
-    "who is at the door; tell him i am not at home; give me the blue one no the other one; not you i mean my son; "
-    "yes dear i heard you; could somebody turn the radio down; leave the cat alone; you can go now i am fine; "
-    "did you feed the fish; your keys are on the shelf; honey where is my coat; good bye have fun at school; "
-    "one large coffee please; the next stop is the main station; it is your turn to cook"
+    "no mum i am on the phone; can you close the door please; the dog wants to go out; "
+    "dinner is ready in a minute; put it over there please; i will be right with you darling; "
+    "hold the baby for a second; just leave it on the desk; who is at the door; tell him i am not at home; "
+    "give me the blue one no the other one; not you i mean my son; yes dear i heard you; "
+    "could somebody turn the radio down; leave the cat alone; you can go now i am fine; did you feed the fish; "
+    "your keys are on the shelf; honey where is my coat; good bye have fun at school; one large coffee please; "
+    "the next stop is the main station; it is your turn to cook; anna come here please; tom wash your hands; "
+    "sit down rex; good boy now give me the ball; max do not chew on that; ben finish your homework; "
+    "come on kids into the car; lisa your lunch is ready; mum where did you put my jacket; "
+    "dad can you lift this for me; darling have you seen my glasses; honey the kettle is boiling; "
+    "sweetheart it is time to get up; love could you pass me the salt; waiter the bill please; "
+    "waiter could we have some more water; two beers and a tea please; i will have the fish thank you; "
+    "excuse me sir is this seat taken; madam you dropped your glove; doctor it hurts right here; "
+    "hello susan it is me i am on the train; sorry john i will call you back later; "
+    "yes mister miller the parcel has arrived; no peter i have not sent it yet; hello is that the pharmacy; "
+    "could you put me through to the manager please; okay mum i will be home by seven; tell grandma i said hello; "
+    "kids stop fighting; emma put your phone away; jack leave your sister alone; lucy your shoelace is open; "
+    "down bella down; off the sofa bruno; here kitty dinner time; get out of the kitchen you silly cat; "
+    "fetch the stick rocky; who left the door open; did you lock the car darling; shall we go home now dear; "
+    "have you paid the gas bill paul; david are you coming with us; maria can you take the minutes today; "
+    "team let us meet in room four; could you sign here please sir; next customer please; "
+    "that makes twelve pounds please; keep the change; can i see your ticket please; mind the step madam; "
+    "the doctor will see you now mister brown; watch out there is a car coming; "
+    "hold my hand when we cross the road; do not run by the pool; brush your teeth and then off to bed; "
+    "it is bedtime little one; give your brother a turn; share the sweets with your cousin; "
+    "say thank you to auntie; blow your nose sweetie; put your hat on it is cold; eat your peas please; "
+    "no more sweets before dinner; one bedtime story and then lights out; who wants ice cream; "
+    "whose shoes are these; where did you leave your schoolbag oliver; have you fed the rabbit sophie; "
+    "take the bins out will you harry; can you hold the ladder for me frank; pass me the hammer joe; "
+    "a little to the left charlie; lift it on three guys; turn the key slowly martin; let me drive this time love; "
+    "you missed the exit dear; pull over here please driver; to the central station please; "
+    "could you open the boot for me; hold the lift please; which floor do you need sir; "
+    "press the button for me would you; good morning miss taylor your coffee is on the desk; "
+    "karen have you got the file; steve the printer is jammed again; can someone get the phone; it is for you dad; "
+    "there is a man at the door mum; come in and take a seat mrs green; let me take your coat; "
+    "would you like some cake aunt mary; help yourself to the biscuits everyone; more gravy uncle fred; "
+    "cheers everybody; happy birthday grandpa; blow out the candles mia; smile for the camera everyone; "
+    "move closer together please; look at your father he fell asleep; ssh the baby is asleep; "
+    "the baby needs changing dear; rock her a little please; your bath is ready leo; "
+    "out of the bathroom now george; you have been in there for an hour nina; i am in the garden darling; "
+    "bring the washing in it is raining; throw me the towel please alex; catch the ball noah; well played girls; "
+    "run faster boys; your turn to shuffle henry; i raise you by ten bill; you cheated i saw it grandpa; "
+    "pardon me is this the queue; after you madam; could you move your bag please; "
+    "sorry i thought you were someone else; nice to see you too mrs baker; give my love to the family; "
+    "i will ring you tonight sis; he is not here right now may i take a message; wrong number i am afraid; "
+    "hang on luke my other phone is ringing; i am in a meeting i will call you back; "
+    "nothing dear i was talking to the computer; no not now sweetie daddy is working; wait outside for me tim; "
+    "in a minute boys i am nearly done; turn that television down kids; close the window would you ruth; "
+    "is it cold in here or is it me greta; lay the table please girls; chop the onions for me love; "
+    "the oven is hot do not touch it; taste this dear is it too salty; pour me another one barman; "
+    "a table by the window please; same as always for me eddie"
 )
-_ASIDES_HELD = "take your shoes off please; the milk is in the fridge; grandma is calling you; we leave in ten minutes"
+_ASIDES_HELD = (
+    "take your shoes off please; the milk is in the fridge; grandma is calling you; we leave in ten minutes; "
+    "come down from there felix; has anybody walked the dog yet; pass the potatoes please granny; "
+    "the usual please tony; stop teasing the cat arthur; hello rachel i am just leaving the house; "
+    "miss could you bring us the menu; stay molly stay; dad your tea is getting cold; see you at practice coach; "
+    "nurse may i have another pillow"
+)
 
 
 def _of(rng: random.Random, texts: str) -> str:
@@ -76,6 +222,20 @@ def _of(rng: random.Random, texts: str) -> str:
 
 
 def _story(rng: random.Random) -> str:
+    """What happened, for the most part; else an opinion, a plan, or how somebody lives."""
+    shape = rng.random()
+    if shape < 0.5:
+        return _event(rng)
+    if shape < 0.68:
+        parts = [_of(rng, _FEEL), _of(rng, _IS)] if rng.random() < 0.7 else [_of(rng, _IS)]
+    elif shape < 0.88:
+        parts = [_of(rng, _PLAN), _of(rng, _DO)]
+    else:
+        parts = [_of(rng, _LIVE)]
+    return " ".join([*parts, _of(rng, _AND)] if rng.random() < 0.5 else parts)
+
+
+def _event(rng: random.Random) -> str:
     parts = [_of(rng, _WHO), _of(rng, _DID), _of(rng, _WHERE)]
     if rng.random() < 0.5:
         parts.insert(0, _of(rng, _WHEN))
@@ -91,16 +251,23 @@ def _carrier(rng: random.Random) -> str:
     if category == "colour":
         return _of(rng, _COLOURED).format(x=rng.choice(COLOURS), y=rng.choice(COLOURS))
     x, y = rng.choice(CATEGORIES[category]), rng.choice(CATEGORIES[rng.choice(list(CATEGORIES))])
-    return _of(rng, _CARRIED).format(x=x, y=y, place=_of(rng, _PLACES)).replace(" a apple", " an apple")
+    return re.sub(r"\ba (?=[aeiou])", "an ", _of(rng, _CARRIED).format(x=x, y=y, place=_of(rng, _PLACES)))
 
 
 def _counting(rng: random.Random) -> str:
-    """A count with one number left out or said twice."""
-    last = rng.randint(5, 9)
+    """A count from one: right, or with a number left out, said twice, swapped with the next, or jumped to."""
+    last = rng.randint(5, 12)
     numbers = NUMBERS[:last]
     place = rng.randrange(2, last - 1)
-    if rng.random() < 0.7:
-        del numbers[place]
+    match rng.choice("left left twice swapped jump right".split()):
+        case "left":
+            del numbers[place]
+        case "twice":
+            numbers.insert(place, numbers[place])
+        case "swapped":
+            numbers[place : place + 2] = numbers[place + 1], numbers[place]
+        case "jump":
+            del numbers[place : place + 2]
     return " ".join(numbers)
 
 
