@@ -255,17 +255,15 @@ def _carrier(rng: random.Random) -> str:
 
 
 def _counting(rng: random.Random) -> str:
-    """A count from one: right, or with a number left out, said twice, swapped with the next, or jumped to."""
-    last = rng.randint(5, 12)
+    """A count from one: right, or with a number left out, said twice, or two left out."""
+    last = rng.randint(5, 14)
     numbers = NUMBERS[:last]
     place = rng.randrange(2, last - 1)
-    match rng.choice("left left twice swapped jump right".split()):
+    match rng.choice("left left twice jump right".split()):
         case "left":
             del numbers[place]
         case "twice":
             numbers.insert(place, numbers[place])
-        case "swapped":
-            numbers[place : place + 2] = numbers[place + 1], numbers[place]
         case "jump":
             del numbers[place : place + 2]
     return " ".join(numbers)
