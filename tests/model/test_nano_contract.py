@@ -125,6 +125,17 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0]).floor is Floor.HOLD, "nothing was said"
 
 
+def test_a_client_is_told_what_the_model_keeps_in_mind():
+    nano, item = model(), frames("a", 1)[0]
+    timer = TASKS.index("timer 5")
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0])
+    assert order.ui == {"standing_task": "timer 5", "word": "t1"}
+    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0])
+    assert after.ui == {}, "nothing has changed"
+    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0])
+    assert done.ui == {"standing_task": "none", "word": ""}
+
+
 def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
     nano = model()
     item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)

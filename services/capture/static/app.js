@@ -85,6 +85,12 @@ function onWelcome({ detail: welcome }) {
   $("hint").hidden = true;
 }
 
+function showMind(data) {
+  if (!("standing_task" in data)) return;
+  const stands = data.standing_task !== "none";
+  $("mind").textContent = stands ? `${data.standing_task}${data.word ? `: “${data.word}”` : ""}` : "nothing";
+}
+
 function onTurn({ detail: turn }) {
   const now = performance.now();
   levels = levels.filter(({ at }) => at > now - 1000);
@@ -96,6 +102,7 @@ function onTurn({ detail: turn }) {
   if (turn.user === "ended") endUtterance("you");
   if (turn.text) say("model", turn.text, true);
   if (turn.floor === "hold" || turn.floor === "yield") endUtterance("model");
+  for (const event of turn.events ?? []) if (event.name === "ui") showMind(event.data ?? {});
   gapMs += turn.gap_ms ?? 0;
   showLatency(turn);
   $("tick").textContent = turn.tick;
@@ -172,6 +179,7 @@ async function start() {
   $("errors").replaceChildren();
   $("transcript").replaceChildren();
   timeline.clear();
+  $("mind").textContent = "nothing";
   latencies = [];
   gapMs = 0;
   speaker = null;

@@ -29,6 +29,7 @@ from services.interaction.nano.config import (
     NONE,
     PERIODS_TICKS,
     RECALL,
+    TASKS,
     TICK_TOKENS,
     USERS,
     WORD_BUCKETS,
@@ -359,10 +360,11 @@ class NanoModel:
         spoken = self.config.text_words[text] if text > COPY else ""
         said = "" if not spoken else spoken if before.text == NONE else f" {spoken}"
         written = self.config.heard_words[heard] if heard else ""
+        after = moved(before, floor, user, text, event, task, word)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
-            tokens=tuple(moved(before, floor, user, text, event, task, word)),
+            tokens=tuple(after),
             text=said,
             user_text=f" {written}" if written else "",
             say_pending=text == COPY,
@@ -370,4 +372,12 @@ class NanoModel:
             delegate=event == _DELEGATE,
             cancel=event == _CANCEL,
             manner=MANNERS[manner],
+            ui=self._shown(before, after),
         )
+
+    def _shown(self, before: Tokens, after: Tokens) -> dict[str, str]:
+        """What a client may show: the standing task and the word that it is to say, whenever another one stands."""
+        if (after.task, after.word) == (before.task, before.word):
+            return {}
+        word = self.config.text_words[after.word] if after.word > RECALL else ""
+        return {"standing_task": TASKS[after.task], "word": word}
