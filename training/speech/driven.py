@@ -15,25 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from training import kokoro
+from training.kokoro_fast import needed
 from training.speech import teacher
 
 _RAW_DURATIONS = "/encoder/Div_output_0"
 Floats = npt.NDArray[np.float32]
 Melody = Callable[[npt.NDArray[np.int16], Floats], Floats]
 """Durations of the symbols in frames, and F0 in Hz of each frame, to the F0 to sing instead."""
-
-
-def _needed(graph: Any, outputs: tuple[str, ...]) -> list[Any]:
-    """The nodes that ``outputs`` follow from, in the graph's order."""
-    makers = {name: node for node in graph.node for name in node.output}
-    wanted: set[int] = set()
-    todo = list(outputs)
-    while todo:
-        node = makers.get(todo.pop())
-        if node is not None and id(node) not in wanted:
-            wanted.add(id(node))
-            todo.extend(node.input)
-    return [node for node in graph.node if id(node) in wanted]
 
 
 def _write(plan_path: Path, voice_path: Path) -> None:
@@ -51,7 +39,7 @@ def _write(plan_path: Path, voice_path: Path) -> None:
     for name, shape in added.items():
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     outputs = (teacher.DURATIONS, teacher.F0)
-    nodes = _needed(graph, outputs)
+    nodes = needed(graph, outputs)
     used = {name for node in nodes for name in node.input}
     plan = helper.make_graph(
         nodes,
@@ -72,8 +60,8 @@ def _sessions() -> tuple[Any, Any]:
         _write(*aside)
         for new, path in zip(aside, paths, strict=True):
             new.replace(path)
-    plan, voice = (teacher.session(path) for path in paths)
-    return plan, voice
+    plan, voice = paths
+    return kokoro.plain_session(plan), kokoro.session(voice)
 
 
 def speak(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> teacher.Take:

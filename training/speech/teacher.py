@@ -66,15 +66,6 @@ def knows(text: str) -> bool:
     return all("<" not in symbols(text, which) for which in ACCENTS)
 
 
-def session(path: Path) -> Any:
-    """A graph, on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 @lru_cache(maxsize=1)
 def _session() -> Any:
     import onnx
@@ -84,7 +75,7 @@ def _session() -> Any:
         graph = onnx.load(str(kokoro._model()))
         graph.graph.output.extend([onnx.ValueInfoProto(name=F0)])
         onnx.save(graph, str(path))
-    return session(path)
+    return kokoro.session(path)
 
 
 def inputs(text: str, voice: str, speed: float = 1.0) -> tuple[str, dict[str, npt.NDArray[Any]]]:
