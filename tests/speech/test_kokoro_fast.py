@@ -1,4 +1,4 @@
-"""The teacher's generator by torch: its parts do what the packaged graph does, and so does the whole where it is here."""
+"""The generator of the teacher by torch: its parts do what the packaged graph does, and so does the whole, where it is."""
 
 from __future__ import annotations
 
