@@ -1,4 +1,4 @@
-"""The generator of the teacher by torch: its parts do what the packaged graph does, and so does the whole, where it is."""
+"""The generator of the teacher by torch: its parts and the whole do what the packaged graph does."""
 
 from __future__ import annotations
 
