@@ -85,10 +85,10 @@ class Recipe:
     typed: float = 0.08
     story: float = 0.12
     order: float = 0.4
-    brief: float = 0.5  # of orders: those that nothing comes of, for something else follows
+    brief: float = 0.4  # of orders: those that nothing comes of, for something else follows
     aside: float = 0.09
     cough: float = 0.25
-    sight: float = 0.25  # of orders: those about what is seen
+    sight: float = 0.3  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
     delays: float = 0.15
     noise_db: tuple[float, float] = (-85.0, -38.0)
