@@ -77,9 +77,9 @@ def plain_session(model: Path | bytes) -> Any:
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    return session(_model())
+@lru_cache(maxsize=2)
+def _session(packaged: bool) -> Any:
+    return plain_session(_model()) if packaged else session(_model())
 
 
 @lru_cache(maxsize=1)
@@ -108,8 +108,12 @@ class Kokoro:
 
     rate_hz = 24_000
 
-    def __init__(self, voice: str) -> None:
-        """A voice's name, or ``blend-N``: then every phrase has a speaker of its own, mixed from training voices."""
+    def __init__(self, voice: str, *, packaged: bool = False) -> None:
+        """A voice's name, or ``blend-N``: then every phrase has a speaker of its own, mixed from training voices.
+
+        ``packaged`` takes the graph as it is, which makes the same samples on every machine.
+        """
+        self._packaged = packaged
         self._blend = voice if voice.startswith("blend-") else ""
         if not self._blend:
             self._style, self._language = _style(voice), _language(voice)
@@ -138,7 +142,7 @@ class Kokoro:
             "style": self._style[len(tokens)],
             "speed": np.array([1.0], dtype=np.float32),
         }
-        audio, durations = _session().run(None, inputs)
+        audio, durations = _session(self._packaged).run(None, inputs)
         steps = np.cumsum(np.asarray(durations).reshape(-1)) * _STEP * 16_000 / self.rate_hz
         ends = [round(float(step)) for step in steps]
         # symbol i of the phrase stands at place i + 1, behind the leading pad

@@ -57,7 +57,7 @@ def _kokoro(voice: str, text: str) -> tuple[Samples, list[int]]:
 
 @lru_cache(maxsize=8)
 def _kokoro_voice(voice: str) -> Kokoro:
-    return Kokoro(voice)
+    return Kokoro(voice, packaged=True)
 
 
 def _flite(voice: str, text: str) -> tuple[Samples, list[int]]:
