@@ -15,6 +15,7 @@ from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
 from training.checkpoint import LAST, read
 from training.learner import Learner
+from training.skills.words import LISTENING
 
 MODEL = Path("models/nano")
 
@@ -31,6 +32,7 @@ def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
     config = dataclasses.replace(
         config,
         release=release or config.release,
+        signs=LISTENING,
         encoder_version=weights_version(encoder),
         backbone_version=backbone_version(backbone),
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
-from services.interaction.nano.config import COPY, NONE, RECALL, TASKS
+from services.interaction.nano.config import COPY, NONE, RECALL, TASKS, NanoConfig
 from services.interaction.nano.model import (
     CONFIG,
     ENCODER_WEIGHTS,
@@ -19,6 +21,8 @@ from services.interaction.nano.model import (
     NanoModel,
     VersionMismatch,
     backbone_version,
+    by_kind,
+    kinds_of_words,
 )
 from services.interaction.nano.registers import Tokens, moved
 from tests.model.nano_sessions import SMALL, frames, model, network
@@ -123,6 +127,18 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
     assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0]).floor is Floor.HOLD, "nothing was said"
+
+
+def test_whether_to_speak_is_decided_before_what_to_say():
+    config = dataclasses.replace(SMALL, signs=(SMALL.text_words[3],))
+    kinds = kinds_of_words(config)
+    logits = torch.full((3, len(SMALL.text_words)), -9.0)
+    logits[0, [NONE, 4, 5]] = torch.tensor([0.4, 0.3, 0.31]).log()  # an answer is due, but which?
+    logits[1, [NONE, 4, 5]] = torch.tensor([0.6, 0.3, 0.1]).log()
+    logits[2, [3, 4, 5]] = torch.tensor([0.5, 0.3, 0.1]).log()  # a sign
+    assert by_kind(logits, kinds).tolist() == [5, NONE, 3]
+    assert kinds_of_words(SMALL) == [], "models of before take the most likely word"
+    assert NanoConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
 def test_a_client_is_told_what_the_model_keeps_in_mind():

@@ -63,6 +63,9 @@ class NanoConfig:
     """``windows`` are the layers' attention windows in ticks, the current one included.
 
     ``temperature`` is of the text head's sampling, by the session's seed; 0 takes the most likely word, always.
+    ``signs`` are the words that say no more than that it listens. Where they are given, whether to say nothing, a sign
+    or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
+    would win wherever it is clear that an answer is due, but not which.
     """
 
     d: int
@@ -82,6 +85,7 @@ class NanoConfig:
     encoder_version: str = ""
     backbone_version: str = ""
     temperature: float = 0.0
+    signs: tuple[str, ...] = ()
 
     @property
     def context_ticks(self) -> int:

@@ -96,6 +96,23 @@ def backbone_version(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:12]
 
 
+def kinds_of_words(config: NanoConfig) -> list[Tensor]:
+    """Text ids by kind: nothing, signs of listening, all else. Empty for a model that takes the most likely word."""
+    if not config.signs:
+        return []
+    signs = [at for at, word in enumerate(config.text_words) if word in config.signs]
+    others = [at for at in range(1, len(config.text_words)) if at not in signs]
+    return [torch.tensor(ids) for ids in ([NONE], signs, others)]
+
+
+def by_kind(logits: Tensor, kinds: list[Tensor]) -> Tensor:
+    """The most likely word of the most likely kind, ``[n]``, of logits ``[n, words]``."""
+    parts = [logits[:, kind] for kind in kinds]
+    chosen = torch.stack([part.logsumexp(dim=-1) for part in parts], dim=-1).argmax(dim=-1, keepdim=True)
+    best = torch.stack([kind[part.argmax(dim=-1)] for kind, part in zip(kinds, parts, strict=True)], dim=-1)
+    return best.gather(-1, chosen).squeeze(-1)
+
+
 def word_bucket(word: str) -> int:
     """Pending words enter by their hash; 0 is none."""
     return 1 + zlib.crc32(word.encode()) % WORD_BUCKETS if word else 0
@@ -119,7 +136,7 @@ def rounds(inputs: Sequence[StepInput]) -> list[list[int]]:
 
 
 class NanoModel:
-    """See ``InteractionModel``. Decisions are the heads' argmax, but for the words of a model with a temperature.
+    """See ``InteractionModel``. Decisions are the heads' argmax, but for words: see ``NanoConfig``.
 
     ``rows`` gives every batch that many rows, the last ones filled up with a session of silence. A GPU's library
     chooses its kernels by the batch's size, and with them the bits; with one size they are one choice. 0, for CPUs,
@@ -147,6 +164,7 @@ class NanoModel:
         self._free = list(range(capacity - 1, -1, -1))
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
+        self._kinds = kinds_of_words(config)
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
@@ -216,6 +234,8 @@ class NanoModel:
         sessions = [self._sessions[item.session_id] for item in batch]
         decisions = self._forward(batch, sessions)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
+        if self._kinds:
+            ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
         outputs = []
