@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+OPEN_SENTENCES = "9000"  # by each flite voice: five hours
+
 
 def main() -> int:
     """Run the steps in order; the first that fails ends it with its exit status."""
@@ -19,7 +21,8 @@ def main() -> int:
     train = ["train", "--resume"] if begun else ["train"]
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:
-        steps = [["synth"], train, ["export"], ["evaluate"], ["card"]]
+        opened = ["opened", "--flite", OPEN_SENTENCES]
+        steps = [["synth"], opened, train, ["export"], ["evaluate"], ["card"]]
     for step, *options in steps:
         print(f"== training.{step} {' '.join(options)}", flush=True)
         status = subprocess.run([sys.executable, "-m", f"training.{step}", *options], check=False).returncode

@@ -96,6 +96,9 @@ def main(argv: list[str] | None = None) -> int:
     for name, spoken in taught(args.shards).items():
         print(f"{name}: {len(spoken)} sentences, {_keep(Voice(name, False), args.folder, spoken):.0f} s", flush=True)
     for place, voice in enumerate(v for v in load() if v.engine == "flite" and not v.held_out):
+        if args.flite and open_path(voice, args.folder).exists():
+            print(f"{voice.name}: {open_path(voice, args.folder)} is there", flush=True)
+            continue
         mine = open_texts()[place::FLITE_VOICES][: args.flite] if args.flite else []
         if mine:
             with tempfile.TemporaryDirectory() as scratch:
