@@ -28,7 +28,7 @@ from training.script import Recipe, Script
 from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS
 
 WAIT_S, WAITS = 10, 30
-ECHO_STEPS = 60  # batches between two hearings of one
+ECHO_STEPS = 30  # batches between two hearings of one
 Floats = npt.NDArray[np.float32]
 
 

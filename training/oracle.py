@@ -99,7 +99,9 @@ class Oracle:
         self._decisions = {
             t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None
         }
-        self._yields = {t.yield_tick for t in script.turns if t.phrase is not None and t.kind != "typed"}
+        self._yields = {
+            t.yield_tick for t in script.turns if t.kind != "typed" and (t.phrase is not None or t.kind in OCCUPYING)
+        }
         self._in_turn = self._occupied()
         self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
         self._signs = set(script.signs)
