@@ -16,7 +16,9 @@ from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, KIND_OF
 from training.synth import CORPUS, Pcm, open_path, read_shard, shard_path
 from training.voices import Voice, load
 
-ENGINE_WEIGHT = {"kokoro": 0.44, "flite": 0.44, "espeak": 0.12}
+ENGINE_WEIGHT = {"kokoro": 0.6, "flite": 0.32, "espeak": 0.08}
+HUMAN_LIKE = "kokoro"
+HUMAN_SHARE = 0.55  # of texts that are drawn among those that a human-like voice says: it is slow, and says few
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Bank:
                 continue
             self.voices.append(voice)
             self._read(voice, folder, held_out_texts)
+        self._human = {
+            text for text, takes in self.takes.items() if any(take.voice.engine == HUMAN_LIKE for take in takes)
+        }
         if not self.voices:
             raise FileNotFoundError(f"no synthesised voices in {folder}: run python -m training.synth")
 
@@ -101,6 +106,13 @@ class Bank:
         weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in voices]
         takes = voices[rng.choices(list(voices), weights)[0]]
         return rng.sample(takes, count)
+
+    def preferred(self, rng: random.Random, texts: list[str]) -> str:
+        """One of ``texts``, those that a human-like voice says more often than their number would have it."""
+        if rng.random() < HUMAN_SHARE:
+            human = [t for t in texts if t in self._human]
+            return rng.choice(human or texts)
+        return rng.choice(texts)
 
     def pick(self, rng: random.Random, text: str, timed: bool = False) -> Utterance:
         """A take of ``text``, engines weighted; ``timed`` prefers one with word ends."""

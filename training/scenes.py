@@ -136,7 +136,7 @@ class Composer:
         """A text of this kind, the intents alike often; None when the bank has none."""
         there = self._texts[kind]
         wanted = sorted(intent for intent in there if not intents or intent in intents)
-        return rng.choice(there[rng.choice(wanted)]) if wanted else None
+        return self._bank.preferred(rng, there[rng.choice(wanted)]) if wanted else None
 
     def _turn(self, rng: random.Random, script: Script, start: int) -> UserTurn | None:
         kinds = {kind: share for kind, share in self._recipe.kinds.items() if self._texts[kind]}
