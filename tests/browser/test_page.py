@@ -34,7 +34,7 @@ SAID = {
     25: " in",
     26: " Lisbon",
 }
-BACKCHANNEL, YIELD = 6, 27
+BACKCHANNEL, YIELD, MINDED = 6, 27, 15
 TASK = "task-1"
 
 
@@ -67,6 +67,8 @@ def scripted(frame: r.CaptureFrame) -> r.InteractionTurn:
         user = r.UserActivity.ENDED
     names = {9: "delegated", 20: "weave_started", 26: "weave_finished"}
     events = [r.TurnEvent(name=names[tick], task_id=TASK)] if tick in names else []
+    if tick == MINDED:
+        events = [r.TurnEvent(name="ui", data={"standing_task": "timer 5", "word": "tea"})]
     return turn_for(
         frame,
         floor=floor,
@@ -119,7 +121,9 @@ async def test_both_lanes_are_drawn_tick_by_tick(capture: Running, open_page: Op
     task = page.locator(f"#lane-background [data-task='{TASK}']")
     assert await task.inner_text() == "It is half past nine in Lisbon."
     assert "final" in (await task.get_attribute("class") or "")
-    assert await page.locator("#lane-model .flag").count() == 3
+    assert await page.locator("#lane-model .flag").count() == 4
+    assert await page.locator("#lane-model .flag.ui").get_attribute("title") == "ui: standing task timer 5, word tea"
+    assert await page.inner_text("#mind") == "timer 5: “tea”"
 
     assert await page.inner_text("#state") == "live"
     median, worst = (int(part) for part in (await page.inner_text("#latency")).removesuffix(" ms").split(" / "))

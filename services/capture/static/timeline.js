@@ -129,7 +129,8 @@ export class Timeline {
       task.node.dataset.weave = event.name;
     }
     const flag = element("b", `flag ${event.name}`);
-    flag.title = `${event.name}${id ? ` (${id})` : ""}`;
+    const told = Object.entries(event.data ?? {}).map(([name, value]) => `${name.replaceAll("_", " ")} ${value || "–"}`);
+    flag.title = `${event.name}${id ? ` (${id})` : ""}${told.length ? `: ${told.join(", ")}` : ""}`;
     flag.style.left = `${tick * TICK_PX + TICK_PX / 2}px`;
     flag.dataset.tick = tick;
     this.model.append(flag);
