@@ -113,7 +113,7 @@ def encoded(name: str, ticks: int) -> tuple[r.EncodedFrame, ...]:
     for frame in pcm(name, ticks):
         one, tails = dmel.encode(frame[None], tails)
         codes.append(one[0])
-    texts = ["what time is it" if tick % 200 == 20 else "" for tick in range(ticks)]
+    texts = ["what time is it in london" if tick % 200 == 20 else "" for tick in range(ticks)]
     made = encoder().encode(np.stack(codes), [None] * ticks, texts)
     return tuple(
         r.EncodedFrame(
