@@ -138,6 +138,8 @@ def test_whether_to_speak_is_decided_before_what_to_say():
     logits[2, [3, 4, 5]] = torch.tensor([0.5, 0.3, 0.1]).log()  # a sign
     assert by_kind(logits, kinds).tolist() == [5, NONE, 3]
     assert kinds_of_words(SMALL) == [], "models of before take the most likely word"
+    with pytest.raises(ValueError, match=r"no words of .*: hm"):
+        kinds_of_words(dataclasses.replace(SMALL, signs=("hm",)))
     assert NanoConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 

@@ -97,9 +97,14 @@ def backbone_version(tensors: dict[str, Tensor]) -> str:
 
 
 def kinds_of_words(config: NanoConfig) -> list[Tensor]:
-    """Text ids by kind: nothing, signs of listening, all else. Empty for a model that takes the most likely word."""
+    """Text ids by kind: nothing, signs of listening, all else. Empty for a model that takes the most likely word.
+
+    Raises ``ValueError`` for a sign that is none of the model's words.
+    """
     if not config.signs:
         return []
+    if unknown := set(config.signs) - set(config.text_words):
+        raise ValueError(f"signs that are no words of {config.name}: {', '.join(sorted(unknown))}")
     signs = [at for at, word in enumerate(config.text_words) if word in config.signs]
     others = [at for at in range(1, len(config.text_words)) if at not in signs]
     return [torch.tensor(ids) for ids in ([NONE], signs, others)]
@@ -235,7 +240,8 @@ class NanoModel:
         decisions = self._forward(batch, sessions)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
         if self._kinds:
-            ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
+            with torch.inference_mode(), one_thread():
+                ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
         outputs = []
