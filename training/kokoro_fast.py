@@ -7,8 +7,6 @@ and F0 are the same to the bit; so does what turns the generator's output into a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from services.encoder.model import one_thread
 from training.kokoro import plain_session
 
 _G = "/decoder/decoder/generator/"
@@ -139,17 +138,6 @@ def _activated(rows: torch.Tensor, style: torch.Tensor, alpha: torch.Tensor) -> 
     return out
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Takes are made side by side, one thread a process; whoever trains in this process keeps its own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class FastSession:
     """Runs like the onnxruntime session of a Kokoro graph that makes ``audio``, with its generator by torch."""
 
@@ -173,7 +161,7 @@ class FastSession:
         made = self._front.run([*others, _FRAMES, _SOURCE, _STYLES], {k: v for k, v in fed.items() if k in takes})
         found = dict(zip(others, made, strict=False))
         if _AUDIO in wanted:
-            with _one_thread():
+            with one_thread():
                 end = self._generate(*(torch.from_numpy(array[0]) for array in made[-3:]))
             found[_AUDIO] = self._back.run(None, {_END: end})[0]
         return [found[name] for name in wanted]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from training import kokoro  # noqa: E402
-from training.kokoro_fast import FastSession, _activated, _Conv, fast  # noqa: E402
-from training.speech import teacher  # noqa: E402
+from training import kokoro
+from training.kokoro_fast import FastSession, _activated, _Conv, fast
+from training.speech import teacher
 
 
 def test_normalises_and_bends_like_the_formula() -> None:
