@@ -16,7 +16,7 @@ import soxr
 
 from training.phones import from_ipa
 from training.speech import synth as speech
-from training.speech.texts import held_out, wordnet_examples
+from training.speech.texts import held_out, wordnet_examples, wordnet_ready
 from training.synth import CORPUS, RATE_HZ, Pcm, Spoken, Take, flite, open_path, save_shard, trim
 from training.voices import Voice, load
 
@@ -65,9 +65,10 @@ def taught(shards: Path) -> dict[str, list[tuple[str, Spoken]]]:
     found: dict[str, list[tuple[str, Spoken]]] = {}
     for path in sorted(shards.glob(PLAIN)):
         for raw in speech.read_shard(path):
-            words, made = _words(raw.text), converted(raw)
+            words = _words(raw.text)
             if len(words) < MIN_WORDS or words[0] in ASKING or raw.text.endswith("?"):
                 continue
+            made = converted(raw)
             if made.word_ends is not None and len(words) == len(made.word_ends):
                 found.setdefault(f"kokoro:{raw.voice}", []).append((" ".join(words), made))
     return found
@@ -95,11 +96,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     for name, spoken in taught(args.shards).items():
         print(f"{name}: {len(spoken)} sentences, {_keep(Voice(name, False), args.folder, spoken):.0f} s", flush=True)
+    if args.flite and not wordnet_ready():
+        print("npm is not installed (docs/training.md): open sentences are left out", flush=True)
+        return 0
+    texts = open_texts() if args.flite else []
     for place, voice in enumerate(v for v in load() if v.engine == "flite" and not v.held_out):
         if args.flite and open_path(voice, args.folder).exists():
             print(f"{voice.name}: {open_path(voice, args.folder)} is there", flush=True)
             continue
-        mine = open_texts()[place::FLITE_VOICES][: args.flite] if args.flite else []
+        mine = texts[place::FLITE_VOICES][: args.flite]
         if mine:
             with tempfile.TemporaryDirectory() as scratch:
                 seconds = _keep(voice, args.folder, read_aloud(voice, mine, Path(scratch)))

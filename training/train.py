@@ -167,7 +167,10 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--compile", action=compiling, help="torch.compile the layers (default: on CUDA)")
     parser.add_argument("--loaders", type=int, help=f"processes that draw batches (default: 1, {GPU_LOADERS} on CUDA)")
     parser.add_argument("--tiny", action="store_true", help="a model that trains in a minute, to prove the road")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.uses < 1:
+        parser.error("--uses: a batch is heard at least once")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

