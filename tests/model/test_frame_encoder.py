@@ -33,7 +33,7 @@ def _frames(count: int):
     rng = np.random.default_rng(2)
     codes = rng.integers(0, 16, (count, 4, 80)).astype(np.uint8)
     patches = [rng.integers(0, 256, (6, 2, 40, 40, 3)).astype(np.uint8) if n % 3 == 0 else None for n in range(count)]
-    texts = ["what time is it in london" if n % 4 == 0 else "" for n in range(count)]
+    texts = ["what time is it" if n % 4 == 0 else "" for n in range(count)]
     return codes, patches, texts
 
 
