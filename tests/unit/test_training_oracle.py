@@ -151,6 +151,15 @@ def test_an_interruption_is_yielded_to_while_the_last_word_is_still_heard():
     assert targets.pending[20, 4] == Voice.SILENT, "what was left is not said"
 
 
+def test_a_story_that_interrupts_is_yielded_to_and_words_to_somebody_else_are_not():
+    counting = _turn("count to ten", 2, 6)
+    for kind, yielded in (("stories", True), ("asides", False)):
+        beside = dataclasses.replace(_turn("we had to laugh", 10, 16, kind), phrase=None)
+        targets, words = _run([counting, beside])
+        assert (targets.floor[11] == YIELD) == yielded
+        assert ("ten" in words.values()) == (not yielded)
+
+
 def test_a_mouth_takes_its_time():
     mouth = Mouth(rate=1.0, lag_ticks=1, ready_below_ms=300)
     states = []
