@@ -15,7 +15,7 @@ NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 ).split()
-BACKCHANNELS = ("mm-hm", "uh-huh", "yeah", "right", "i see")
+BACKCHANNELS = tuple("mm-hm; uh-huh; yeah; right; i see; okay; aha; oh; hm; oh really; mm; ah okay".split("; "))
 UNSEEN = ("i", "can", "not", "tell")  # how long, how many: when nothing was measured or seen
 FILLER_QUESTION = ("let", "me", "check")
 FILLER_COMMAND = ("one", "moment")
