@@ -51,6 +51,7 @@ class Bank:
         self.takes: dict[str, list[Utterance]] = {}
         self.free: dict[str, dict[str, list[Utterance]]] = {kind: {} for kind in FREE[False]}  # by kind and voice
         self.voices: list[Voice] = []
+        self._exact: dict[str, list[Utterance]] = {}  # by voice, those whose phones are known
         for voice in load():
             if voice.held_out != held_out or not shard_path(voice, folder).exists():
                 continue
@@ -72,11 +73,14 @@ class Bank:
                 kind = KIND_OF_FREE.get(take.text)
                 if kind is None and path == open_path(voice, folder):
                     kind = "stories"
-                if kind is not None:
-                    if voice.held_out or take.text not in FREE_HELD_OUT:
-                        self.free[kind].setdefault(voice.name, []).append(heard)
-                elif self._wanted(take.text, voice.held_out, held_out_texts):
+                if kind is None and self._wanted(take.text, voice.held_out, held_out_texts):
                     self.takes.setdefault(take.text, []).append(heard)
+                elif kind is not None and (voice.held_out or take.text not in FREE_HELD_OUT):
+                    self.free[kind].setdefault(voice.name, []).append(heard)
+                else:
+                    continue
+                if heard.phones:
+                    self._exact.setdefault(voice.name, []).append(heard)
 
     @staticmethod
     def _wanted(text: str, held_out: bool, held_out_texts: bool | None) -> bool:
@@ -88,6 +92,14 @@ class Bank:
         if not held_out:
             return not phrase.held_out
         return held_out_texts is None or phrase.held_out == held_out_texts
+
+    def exact(self, rng: random.Random) -> list[Utterance]:
+        """All takes of one voice of which the phones' times are known, engines weighted; none when nobody has any."""
+        if not self._exact:
+            return []
+        engines = Counter(name.split(":")[0] for name in self._exact)
+        weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in self._exact]
+        return self._exact[rng.choices(list(self._exact), weights)[0]]
 
     def any_take(self, rng: random.Random) -> Utterance:
         """Whatever somebody says."""

@@ -43,7 +43,7 @@ def vocabularies() -> tuple[tuple[str, ...], tuple[str, ...]]:
 class Batch:
     """``N`` sessions of ``T`` ticks. Pictures and texts are sparse: a row of (session, tick) beside each."""
 
-    codes: npt.NDArray[np.uint8]  # [N, T, 4, 80]
+    codes: npt.NDArray[np.uint8]  # [N, T, 4, 8, 80]
     targets: dict[str, npt.NDArray[Any]]
     fed: npt.NDArray[np.int64]  # [N, T, 14]
     pending: npt.NDArray[np.int64]  # [N, T, 5]
@@ -67,8 +67,8 @@ def pcm_of(script: Script) -> npt.NDArray[np.int16]:
 
 
 def session_codes(script: Script) -> npt.NDArray[np.uint8]:
-    """dMel codes ``[ticks, 4, 80]``, by the service's own streaming code."""
-    return dmel.encode_session(pcm_of(script)).reshape(script.ticks, dmel.TOKENS, dmel.BANDS)
+    """dMel codes ``[ticks, 4, 8, 80]``, by the service's own streaming code."""
+    return dmel.encode_session(pcm_of(script)).reshape(script.ticks, dmel.TOKENS, dmel.WINDOWS, dmel.BANDS)
 
 
 def shown(script: Script) -> list[tuple[int, npt.NDArray[np.uint8]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor
 
@@ -14,17 +16,23 @@ ROWS = {
     "backbone.heads.3.weight": "heard_words",
     "backbone.heads.6.weight": "text_words",
 }
+# Until 0.4 the ears were a table, and a phone was named by a whole token: both begin anew.
+GONE = ("encoder.dmel", "encoder.dmel_norm", "backbone.phones.weight")
 SILENT = ("backbone.fed.",)  # a new input begins without effect
+
+_LAYER = re.compile(r"backbone\.layers\.(\d+)\.")
 
 Vocabularies = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 def grafted(release: dict[str, Tensor], fresh: dict[str, Tensor], vocabularies: Vocabularies) -> dict[str, Tensor]:
     """A state for the ``fresh`` network: the release's tensors by name, rows of words by word (old, new vocabulary),
-    new inputs at zero, new heads as they were drawn.
+    new inputs at zero, new heads as they were drawn. A release with fewer layers gives the upper ones.
 
     Raises ``ValueError`` when the release has what this network lacks, or another shape without being words.
     """
+    release = {n: t for n, t in release.items() if n not in GONE or (n in fresh and fresh[n].shape == t.shape)}
+    release = _raised(release, _layers(fresh) - _layers(release))
     if unknown := sorted(set(release) - set(fresh)):
         raise ValueError(f"not of this architecture: {unknown}")
     out = {}
@@ -39,6 +47,14 @@ def grafted(release: dict[str, Tensor], fresh: dict[str, Tensor], vocabularies: 
         else:
             raise ValueError(f"{name} is {tuple(old.shape)}, this network's {tuple(drawn.shape)}")
     return out
+
+
+def _layers(tensors: dict[str, Tensor]) -> int:
+    return 1 + max((int(m[1]) for name in tensors if (m := _LAYER.match(name))), default=-1)
+
+
+def _raised(tensors: dict[str, Tensor], by: int) -> dict[str, Tensor]:
+    return {_LAYER.sub(lambda m: f"backbone.layers.{int(m[1]) + by}.", name): t for name, t in tensors.items()}
 
 
 def _by_word(old: Tensor, drawn: Tensor, words: tuple[str, ...], now: tuple[str, ...]) -> Tensor:

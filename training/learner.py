@@ -26,23 +26,23 @@ FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 10)
 
 
 def varied(codes: Tensor) -> Tensor:
-    """Codes ``[N, T, 4, 80]`` as other throats and worse microphones might give them.
+    """Codes ``[N, T, 4, 8, 80]`` as other throats and worse microphones might give them, as floats.
 
     Bands are shifted by up to three (a tenth of the frequency, without touching the tempo) and spread or drawn
-    together by up to 6 %, up to twelve are hidden, and one code in ten moves by a level.
+    together by up to 6 %, a smooth curve of some levels is added, up to twelve bands are hidden, and codes tremble.
     """
     n, bands, device = len(codes), codes.shape[-1], codes.device
     band = torch.arange(bands, device=device)
     spread = 0.94 + 0.12 * torch.rand(n, 1, device=device)
     places = (band * spread + torch.randint(-3, 4, (n, 1), device=device)).round().long()
-    places = places.clamp(0, bands - 1)[:, None, None, :].expand(codes.shape)
-    moved = codes.long().gather(-1, places)
+    places = places.clamp(0, bands - 1)[:, None, None, None, :].expand(codes.shape)
+    curve = F.interpolate(torch.randn(n, 1, 6, device=device) * 2.5, bands, mode="linear")[:, :, None, None]
+    moved = codes.gather(-1, places) + curve
+    moved += torch.randn_like(moved) * (3.0 * torch.rand(n, 1, 1, 1, 1, device=device).square())
     first = torch.randint(0, bands, (n, 1), device=device)
     width = torch.randint(0, 13, (n, 1), device=device) * (torch.rand(n, 1, device=device) < 0.5)
-    hidden = ((band >= first) & (band < first + width))[:, None, None, :]
-    moved = torch.where(hidden, torch.randint(3, 9, (n, 1, 1, 1), device=device), moved)
-    up, down = (torch.rand(moved.shape, device=device) < 0.05 for _ in range(2))
-    return (moved + up.long() - down.long()).clamp(0, 15)
+    hidden = ((band >= first) & (band < first + width))[:, None, None, None, :]
+    return torch.where(hidden, torch.randint(20, 76, (n, 1, 1, 1, 1), device=device).float(), moved)
 
 
 class Learner(nn.Module):
@@ -68,7 +68,8 @@ class Learner(nn.Module):
 
     def inputs(self, batch: Tensors, drop: bool) -> TickInputs:
         n, ticks = batch.codes.shape[:2]
-        audio = self.encoder.audio(varied(batch.codes) if drop else batch.codes)
+        codes = varied(batch.codes) if drop else batch.codes
+        audio = self.encoder.audio(codes.flatten(1, 2)).view(n, ticks, codes.shape[2], -1)
         video = audio.new_zeros(n, ticks, audio.shape[-1])
         has_video = torch.zeros(n, ticks, dtype=torch.bool, device=audio.device)
         yes = has_video.new_ones(())
@@ -89,9 +90,18 @@ class Learner(nn.Module):
         return TickInputs(audio, video, has_video, text, has_text, fed, batch.pending, batch.time)
 
     def forward(self, batch: Tensors, drop: bool = False) -> tuple[Decisions, Tensor]:
-        """Decisions ``[N, T, …]`` under teacher forcing, and phones ``[N, T, 4, …]``."""
-        x = self.backbone.trunk(self.inputs(batch, drop))
-        return self.backbone.decide(x, per_tick=False), self.backbone.hear_phones(x)
+        """Decisions ``[N, T, …]`` under teacher forcing, and phones ``[N, T, 8, …]``."""
+        x = self.backbone.listen(self.inputs(batch, drop))
+        return self.backbone.decide(self.backbone.understand(x), per_tick=False), self.backbone.hear_phones(x)
+
+    def hear(self, batch: Tensors, drop: bool = False) -> Tensor:
+        """Phones alone."""
+        return self.backbone.hear_phones(self.backbone.listen(self.inputs(batch, drop)))
+
+    def phone_loss(self, batch: Tensors, phones: Tensor) -> Tensor:
+        """Mean over the hearings whose phone is known."""
+        counting, target = self._cases(batch, "phones")
+        return F.cross_entropy(phones.float().flatten(0, -2)[counting], target)
 
     def cases(self, batch: Tensors) -> Tensor:
         """By loss, the weights of the cases that its mean is over; several ranks' batches are mixed by them."""
@@ -120,7 +130,7 @@ class Learner(nn.Module):
         return torch.ones_like(counting, dtype=torch.float32) if weights is None else weights[target]
 
 
-def skills(batch: Tensors, decisions: Decisions) -> dict[str, tuple[int, int]]:
+def skills(batch: Tensors, decisions: Decisions, phones: Tensor) -> dict[str, tuple[int, int]]:
     """Teacher-forced hits and cases by skill; the closed-loop figures are ``training.evaluate``'s."""
     text, event = decisions.text.argmax(-1), decisions.event.argmax(-1)
     heard, task, word = (d.argmax(-1) for d in (decisions.heard, decisions.task, decisions.word))
@@ -129,6 +139,7 @@ def skills(batch: Tensors, decisions: Decisions) -> dict[str, tuple[int, int]]:
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
     quiet = (target["text"] == NONE) & counts
     cases = {
+        "phone named": (phones.argmax(-1).flatten(1) == target["phones"], target["phones"] >= 0),
         "answer word at the tick": (text == target["text"], answering),
         "silent while the user speaks": (text == NONE, quiet & speaking),
         "silent otherwise": (text == NONE, quiet & ~speaking),

@@ -19,6 +19,7 @@ from services.interaction.nano.config import (
     LEFT_STEPS,
     MANNERS,
     NONE,
+    PHONES_A_TOKEN,
     RECALL,
     TASKS,
     USERS,
@@ -34,7 +35,8 @@ from training.skills.words import LISTENING
 HEARD_AFTER = 6400  # a word is written down in the tick that holds its end + 400 ms
 COLOUR_MEMORY_TICKS = 35
 ENDING_TICKS = 3
-TOKEN = TICK // AUDIO_TOKENS
+HEARINGS = AUDIO_TOKENS * PHONES_A_TOKEN  # phones that are named in a tick
+HEARING = TICK // HEARINGS
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
 ASKING = ("greet", "help")  # intents that are answered by a question
@@ -47,7 +49,7 @@ Ids = npt.NDArray[np.int64]
 @dataclass(slots=True)
 class Targets:
     """Per tick: the decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``. ``phones`` are of the audio
-    tokens ``[4 T]``, ``UNKNOWN`` where nothing is known."""
+    tokens' halves ``[8 T]``, ``UNKNOWN`` where nothing is known."""
 
     floor: Ids
     user: Ids
@@ -67,7 +69,7 @@ class Targets:
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
         floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
-        phones = np.full(ticks * AUDIO_TOKENS, UNKNOWN, dtype=np.int64)
+        phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
         return cls(
             floor, user, text, heard, event, task, word, manner, ending, phones, counts[0], counts[1], pending
@@ -137,6 +139,8 @@ class Oracle:
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
+        if self._script.listening:
+            targets.speak_counts[:] = False
         return targets
 
     def _deliver(self, tick: int) -> None:
@@ -264,16 +268,16 @@ class Oracle:
                 targets.ending[max(0, turn.decision_tick - ENDING_TICKS) : turn.decision_tick] = 1
 
     def _mark_phones(self, targets: Targets) -> None:
-        """An audio token names the phone that sounded one tick before its middle."""
-        middle = TOKEN // 2 - TICK
+        """Half an audio token names the phone that sounded one tick before its middle."""
+        middle = HEARING // 2 - TICK
         for turn in self._script.turns:
             if turn.phones is None:
                 continue
             places = [UNKNOWN, *(phone for phone, _ in turn.phones), UNKNOWN]
             ends = [turn.start, *(end for _, end in turn.phones)]
-            first, last = (turn.start - middle) // TOKEN, (ends[-1] - middle) // TOKEN + 1
+            first, last = (turn.start - middle) // HEARING, (ends[-1] - middle) // HEARING + 1
             at = np.arange(max(first, 0), min(last, len(targets.phones)))
-            which = np.searchsorted(np.array(ends), at * TOKEN + middle, side="right")
+            which = np.searchsorted(np.array(ends), at * HEARING + middle, side="right")
             named = np.array(places)[which]
             targets.phones[at] = np.where(named == UNKNOWN, targets.phones[at], named)
 

@@ -21,7 +21,9 @@ from training.data import Batch
 from training.distributed import World
 from training.graft import grafted
 from training.learner import LOSSES, Learner, skills
-from training.tensors import tensors
+from training.tensors import Tensors, tensors
+
+PHONES_LOSS = list(LOSSES).index("phones")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Plan:
     loaders: int = 1  # processes that draw batches; each holds the corpus
     bf16: bool = True
     vary: bool = True  # codes and what is fed back, as other voices and mistakes would have them
+    hearing: bool = False  # only the layers that hear learn, and only to name phones
     compiled: bool = False
     parts: str = ""  # only parameters whose names begin so (separated by commas) learn; "" is all
     eval_every: int = 200
@@ -144,9 +147,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(self.progress.step)
         moved = tensors(batch, self.world.device)
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.bf16):
-            outputs = self.learner(moved, drop=self.plan.vary)
-        means = self.learner.means(moved, outputs, self.world.shares(self.learner.cases(moved)))
+        means = self._means(moved)
         loss = torch.zeros((), device=self.world.device)
         for name, mean in means.items():
             loss = loss + LOSSES[name] * mean
@@ -159,6 +160,18 @@ class Run:
         self.progress.step += 1
         self.progress.sessions_heard += len(batch.codes) * self.world.size
         return {"loss": loss.detach(), **{name: mean.detach() for name, mean in means.items()}}
+
+    def _means(self, batch: Tensors) -> dict[str, Tensor]:
+        """Losses by name, each times this rank's share."""
+        shares = self.world.shares(self.learner.cases(batch))
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.bf16):
+            if self.plan.hearing:
+                phones = self.learner.hear(batch, drop=self.plan.vary)
+            else:
+                outputs = self.learner(batch, drop=self.plan.vary)
+        if self.plan.hearing:
+            return {"phones": shares[PHONES_LOSS] * self.learner.phone_loss(batch, phones)}
+        return self.learner.means(batch, outputs, shares)
 
     def _follow(self) -> None:
         """Averaged weights and the experts' balance, after a step."""
@@ -180,8 +193,8 @@ class Run:
         for batch in batches:
             moved = tensors(batch, self.world.device)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.bf16):
-                decisions, _ = self.learner(moved)
-            for name, (hit, case) in skills(moved, decisions).items():
+                outputs = self.learner(moved)
+            for name, (hit, case) in skills(moved, *outputs).items():
                 old = totals.get(name, (0, 0))
                 totals[name] = (old[0] + hit, old[1] + case)
         self.learner.load_state_dict(live, strict=False)

@@ -64,6 +64,9 @@ class Composer:
         at = int(rng.uniform(0.3, 2.0) * RATE_HZ)
         script.gain = 10 ** (rng.uniform(-16, 3) / 20)
         script.factor = rng.uniform(*recipe.stretch)
+        if not script.video and rng.random() < recipe.listening:
+            self._listen(rng, script)
+            at = total
         while at < total - RATE_HZ:
             following = self._scene(rng, script, at)
             if following is None:
@@ -83,6 +86,16 @@ class Composer:
             return self._aside(rng, script, at)
         turn = self._turn(rng, script, at)
         return None if turn is None else self._afterwards(rng, script, turn)
+
+    def _listen(self, rng: random.Random, script: Script) -> None:
+        """One voice says whatever it says, with hardly a pause."""
+        script.listening, at = True, int(rng.uniform(0.0, 0.5) * RATE_HZ)
+        takes = self._bank.exact(rng)
+        while takes:
+            turn = self.say(rng, script, rng.choice(takes), "listened", None, at)
+            if turn is None:
+                return
+            at = turn.stop + int(rng.uniform(0.05, 0.5) * RATE_HZ)
 
     def _story(self, rng: random.Random, script: Script, at: int) -> int | None:
         """Sentences of one voice with pauses between; a sign of listening is welcome at the end of each."""

@@ -70,6 +70,7 @@ class Script:
     signs: list[int] = field(default_factory=list)  # ticks at which a sign of listening is welcome
     fingers: list[tuple[int, int, int]] = field(default_factory=list)  # from tick, until tick, how many a hand shows
     video: bool = False
+    listening: bool = False  # speech to learn to hear from; what to do about it is not said
     gain: float = 1.0  # of the user's voice
     factor: float = 1.0  # of its tempo and pitch
     mouth: Mouth = field(default_factory=Mouth)
@@ -82,12 +83,13 @@ class Recipe:
     pause: float = 0.4
     interrupt: float = 0.3
     backchannel: float = 0.22
-    typed: float = 0.08
+    typed: float = 0.13
     story: float = 0.12
     order: float = 0.4
     brief: float = 0.4  # of orders: those that nothing comes of, for something else follows
     aside: float = 0.09
     cough: float = 0.25
+    listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.3  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
     delays: float = 0.15

@@ -28,16 +28,19 @@ from training.synth import CORPUS
 
 RUN = Path("build/train")
 LOG_EVERY = 20
+LISTENING = 0.2  # share of the sessions that are for hearing alone
 GPU_LOADERS = 6
 
 
-def held_out_batches(corpus: Path, sessions: int, ticks: int, new_texts: bool) -> list[Batch]:
+def held_out_batches(
+    corpus: Path, sessions: int, ticks: int, new_texts: bool, listening: float = 0.0
+) -> list[Batch]:
     """Sessions of held-out voices; empty when none has been synthesised."""
     try:
         bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
     except FileNotFoundError:
         return []
-    composer = Composer(bank, Recipe(), ticks)
+    composer = Composer(bank, Recipe(listening=listening), ticks)
     said, heard = vocabularies()
     said_ids, heard_ids = ({w: n for n, w in enumerate(v)} for v in (said, heard))
     rng = random.Random(f"held out/{new_texts}")
@@ -78,7 +81,9 @@ class Journal:
     def _judge(self, name: str, new_texts: bool) -> None:
         run = self._run
         if name not in self._held_out:
-            self._held_out[name] = held_out_batches(run.corpus, 48, run.plan.ticks, new_texts)
+            self._held_out[name] = held_out_batches(
+                run.corpus, 48, run.plan.ticks, new_texts, float(run.plan.hearing)
+            )
         figures = run.evaluate(self._held_out[name])
         row = {"step": run.progress.step, "seconds": run.progress.seconds, "set": name}
         run.progress.held_out.append(row | figures)
@@ -110,7 +115,8 @@ def train(run: Run, until_seconds: float = math.inf) -> None:
 def _train(run: Run, until_seconds: float) -> None:
     plan, progress, world = run.plan, run.progress, run.world
     first = plan.first_batch + progress.step
-    arguments = (run.corpus, Recipe(), plan.sessions, plan.ticks, plan.seed)
+    recipe = Recipe(listening=1.0, video=0.0) if plan.hearing else Recipe(listening=LISTENING)
+    arguments = (run.corpus, recipe, plan.sessions, plan.ticks, plan.seed)
     loader = Loader(
         first, *arguments, place=world.rank, stride=world.size, processes=plan.loaders, uses=plan.uses
     )
@@ -161,6 +167,7 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf, help="of the whole run, however far it is then")
     for name, kind in _OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Plan(), name))
+    parser.add_argument("--hearing", action="store_true", help="learn only to name phones, in the layers that hear")
     parser.add_argument("--parts", default="", help="learn only parameters whose names begin so, e.g. backbone.heads.0")
     parser.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
     compiling = argparse.BooleanOptionalAction
@@ -182,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     world = World.join(args.device)
     cuda = world.device.type == "cuda"
     plan = Plan(
-        **{name: getattr(args, name) for name in (*_OPTIONS, "parts")},
+        **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing")},
         seconds=60 * args.minutes,
         loaders=args.loaders or (GPU_LOADERS if cuda else 1),
         compiled=cuda if args.compile is None else args.compile,

@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from schemas.records import TokenKind
-from services.encoder.dmel import BANDS, LEVELS, TOKENS
+from services.encoder.dmel import BANDS, TOKENS, WINDOWS
 from services.encoder.video import PATCH, PATCHES
 
 WEIGHTS = "encoder.safetensors"
 TEXT_BUCKETS = 2048
 _CELL, _MERGE, _LAST = 4, 2, 5  # hMLP: 4x4 pixels, then 2x2 cells, then 5x5 make one 40x40 patch
 _WIDTHS = (64, 64)
+_HEARD = WINDOWS * BANDS  # codes of an audio token
+_HEARD_WIDTH = 512
+_MIDDLE, _SPREAD = 60.0, 20.0  # about where codes of speech lie
 
 
 @contextmanager
@@ -71,13 +74,13 @@ def _products(x: Tensor, weight: Tensor, per_item: bool) -> Tensor:
 class EncoderNet(nn.Module):
     """dMel codes, patches and word buckets to embeddings ``[…, d]``."""
 
-    offsets: Tensor
-
     def __init__(self, d: int) -> None:
         super().__init__()
         self.d = d
-        self.dmel = nn.Parameter(torch.randn(BANDS * LEVELS, d) * 0.1)
-        self.dmel_norm = nn.Parameter(torch.ones(d))
+        self.heard_1 = nn.Parameter(torch.randn(_HEARD_WIDTH, _HEARD) * _HEARD**-0.5)
+        self.heard_bias = nn.Parameter(torch.zeros(_HEARD_WIDTH))
+        self.heard_2 = nn.Parameter(torch.randn(d, _HEARD_WIDTH) * _HEARD_WIDTH**-0.5)
+        self.heard_norm = nn.Parameter(torch.ones(d))
         cell = _CELL * _CELL * 2 * 3
         self.patch_1 = nn.Parameter(torch.randn(_WIDTHS[0], cell) * cell**-0.5)
         self.patch_2 = nn.Parameter(torch.randn(_WIDTHS[1], 4 * _WIDTHS[0]) * (4 * _WIDTHS[0]) ** -0.5)
@@ -87,13 +90,12 @@ class EncoderNet(nn.Module):
         self.patch_place = nn.Parameter(torch.randn(PATCHES, d) * 0.1)
         self.text = nn.Parameter(torch.randn(TEXT_BUCKETS, d) * 0.5)
         self.text_norm = nn.Parameter(torch.ones(d))
-        self.register_buffer("offsets", torch.arange(BANDS) * LEVELS, persistent=False)
 
-    def audio(self, codes: Tensor) -> Tensor:
-        """uint8 ``[…, 80]`` to ``[…, d]``: one table row per band and level, summed."""
-        rows = (codes.long() + self.offsets).reshape(-1, BANDS)
-        summed = F.embedding_bag(rows, self.dmel, mode="sum")
-        return rms_norm(summed.view(*codes.shape[:-1], self.d), self.dmel_norm)
+    def audio(self, codes: Tensor, *, per_item: bool = False) -> Tensor:
+        """Codes ``[n, tokens, 8, 80]`` (uint8, or float between levels) to ``[n, tokens, d]``."""
+        x = (codes.flatten(-2).float() - _MIDDLE) * (1.0 / _SPREAD)
+        x = (_products(x, self.heard_1, per_item) + self.heard_bias).relu().square()
+        return rms_norm(_products(x, self.heard_2, per_item), self.heard_norm)
 
     def video(self, patches: Tensor, *, per_item: bool = False) -> Tensor:
         """uint8 ``[n, 2, 40, 40, 3]`` (n a multiple of 6, pairs in patch order) to ``[n, d]``."""
@@ -145,7 +147,7 @@ class FrameEncoder:
         patches: Sequence[npt.NDArray[np.uint8] | None],
         texts: Sequence[str],
     ) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]]:
-        """Codes ``[B, 4, 80]``, patches (None or ``[n, 2, 40, 40, 3]``) and typed texts ("" for none) of B sessions.
+        """Codes ``[B, 4, 8, 80]``, patches (None or ``[n, 2, 40, 40, 3]``) and typed texts ("" for none) of B sessions.
 
         Returns for each its kinds ``[tokens]`` and embeddings ``[tokens, d]``: audio, then patches, then text.
         """
@@ -158,7 +160,7 @@ class FrameEncoder:
         patches: Sequence[npt.NDArray[np.uint8] | None],
         texts: Sequence[str],
     ) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]]:
-        audio = self._net.audio(torch.from_numpy(codes)).half().numpy()
+        audio = self._net.audio(torch.from_numpy(codes), per_item=True).half().numpy()
         results = []
         for session in range(len(codes)):
             kinds = [TokenKind.AUDIO] * TOKENS

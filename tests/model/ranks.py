@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from services.interaction.nano.config import AUDIO_TOKENS, PHONES
+from services.interaction.nano.config import AUDIO_TOKENS, PHONES, PHONES_A_TOKEN
 from training.data import Batch
 from training.distributed import World
 from training.oracle import UNKNOWN
@@ -24,12 +24,12 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
     rng = np.random.default_rng(number)
     shape = (sessions, ticks)
     targets = {name: rng.integers(0, classes, shape) for name, classes in CLASSES.items()}
-    targets["phones"] = rng.integers(UNKNOWN, PHONES, (sessions, ticks * AUDIO_TOKENS))
+    targets["phones"] = rng.integers(UNKNOWN, PHONES, (sessions, ticks * AUDIO_TOKENS * PHONES_A_TOKEN))
     targets["speak_counts"] = rng.random(shape) < (0.9 if number % 2 else 0.3)
     targets["heard_counts"] = rng.random(shape) < 0.5
     seen = np.array([[0, 2], [1, 5]] if number % 2 else np.zeros((0, 2)), dtype=np.int64)
     return Batch(
-        codes=rng.integers(0, 16, (*shape, AUDIO_TOKENS, 80), dtype=np.uint8),
+        codes=rng.integers(0, 128, (*shape, AUDIO_TOKENS, 8, 80), dtype=np.uint8),
         targets=targets,
         fed=rng.integers(0, 3, (*shape, 14)),
         pending=rng.integers(0, 2, (*shape, 5)),

@@ -31,7 +31,7 @@ def _jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (320, 240)) -> b
 
 def _frames(count: int):
     rng = np.random.default_rng(2)
-    codes = rng.integers(0, 16, (count, 4, 80)).astype(np.uint8)
+    codes = rng.integers(0, 128, (count, 4, 8, 80)).astype(np.uint8)
     patches = [rng.integers(0, 256, (6, 2, 40, 40, 3)).astype(np.uint8) if n % 3 == 0 else None for n in range(count)]
     texts = ["what time is it" if n % 4 == 0 else "" for n in range(count)]
     return codes, patches, texts
@@ -53,19 +53,21 @@ def test_neighbours_and_batch_size_change_no_bit(encoder):
         assert embeddings.tobytes() == together[n][1].tobytes()
 
 
-def test_an_audio_token_is_the_normalised_sum_of_one_row_a_band(encoder):
+def test_an_audio_token_is_two_layers_over_its_windows(encoder):
     codes, _, _ = _frames(1)
     _, embeddings = encoder.encode(codes, [None], [""])[0]
-    table = encoder._net.dmel.detach().double().numpy()
+    net = encoder._net
+    first, bias, second = (p.detach().double().numpy() for p in (net.heard_1, net.heard_bias, net.heard_2))
     for token in range(4):
-        total = sum(table[band * 16 + int(codes[0, token, band])] for band in range(80))
+        x = (codes[0, token].reshape(-1).astype(np.float64) - 60) / 20
+        total = second @ np.maximum(first @ x + bias, 0.0) ** 2
         expected = total / np.sqrt((total**2).mean() + 1e-6)
         np.testing.assert_allclose(embeddings[token], expected, rtol=2e-3, atol=2e-3)
 
 
 def test_patches_change_with_either_picture_and_place(encoder):
     red, blue = np.full((80, 120, 3), (200, 0, 0), np.uint8), np.full((80, 120, 3), (0, 0, 200), np.uint8)
-    codes = np.zeros((3, 4, 80), np.uint8)
+    codes = np.zeros((3, 4, 8, 80), np.uint8)
     pairs = [video.pair_patches(red, red), video.pair_patches(red, blue), video.pair_patches(blue, red)]
     seen = [e[4:10] for _, e in encoder.encode(codes, pairs, ["", "", ""])]
     assert not np.allclose(seen[0], seen[1])
@@ -80,7 +82,7 @@ def test_text_is_a_bag_of_lower_cased_words():
 
 
 def test_a_text_without_words_gives_no_token(encoder):
-    kinds, _ = encoder.encode(np.zeros((1, 4, 80), np.uint8), [None], ["?!"])[0]
+    kinds, _ = encoder.encode(np.zeros((1, 4, 8, 80), np.uint8), [None], ["?!"])[0]
     assert TokenKind.TEXT not in kinds
 
 

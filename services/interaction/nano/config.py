@@ -21,6 +21,7 @@ CONV_TAPS = 4
 PERIODS_TICKS = (5, 15, 50, 150)
 WORD_BUCKETS = 512
 PHONES = 41  # classes of the auxiliary head, ``training.phones``
+PHONES_A_TOKEN = 2
 MANNERS = tuple(Manner)
 VOICES = 3  # silent, speaking and ready for a word, speaking and busy
 LEFT_STEPS = (0, 1, 2, 4, 8)  # pending words: 0, 1, 2–3, 4–7, 8 and more
@@ -62,6 +63,7 @@ KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 class NanoConfig:
     """``windows`` are the layers' attention windows in ticks, the current one included.
 
+    ``phones_after`` is how many layers hear before the phones are named (an auxiliary loss); 0 is all.
     ``temperature`` is of the text head's sampling, by the session's seed; 0 takes the most likely word, always.
     ``signs`` are the words that say no more than that it listens. Where they are given, whether to say nothing, a sign
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
@@ -86,6 +88,7 @@ class NanoConfig:
     backbone_version: str = ""
     temperature: float = 0.0
     signs: tuple[str, ...] = ()
+    phones_after: int = 0
 
     @property
     def context_ticks(self) -> int:

@@ -24,6 +24,7 @@ from services.interaction.nano.config import (
     MANNERS,
     PERIODS_TICKS,
     PHONES,
+    PHONES_A_TOKEN,
     TASKS,
     TICK_TOKENS,
     USERS,
@@ -299,10 +300,12 @@ class NanoNet(nn.Module):
             nn.init.normal_(table.weight, std=0.3)
         self.time = Product(2 * len(PERIODS_TICKS), d, 0.3)
         self.layers = nn.ModuleList(Layer(config, i) for i in range(len(config.windows)))
+        self._hearing = config.phones_after or len(config.windows)
         self.attentions = [layer.attention for layer in self.layers if isinstance(layer, Layer)]
         self.norm = Norm(d)
         self.heads = nn.ModuleList(Product(d, size) for size in sizes)
-        self.phones = Product(d, PHONES)
+        self.phone_norm = Norm(d)
+        self.phones = Product(d, PHONES_A_TOKEN * PHONES)
 
     def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """To ``[N, T, 6, d]``."""
@@ -326,14 +329,30 @@ class NanoNet(nn.Module):
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
     ) -> Tensor:
         """All layers: ``[N, T, 6, d]``."""
-        x = self.embed(inputs, states is not None)
-        for index, layer in enumerate(self.layers):
-            if states is None or place is None:
-                x = layer(x, self.attentions[index].sequence_bias(x.shape[1]), None, None)
-            else:
-                x = layer(x, place.biases[index], states[index], place.slots[index])
-        normed: Tensor = self.norm(x)
+        return self.understand(self.listen(inputs, states, place), states, place)
+
+    def listen(
+        self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
+    ) -> Tensor:
+        """The layers up to the one whose result names the phones: ``[N, T, 6, d]``."""
+        return self._through(0, self._hearing, self.embed(inputs, states is not None), states, place)
+
+    def understand(
+        self, x: Tensor, states: list[LayerState] | None = None, place: StepPlace | None = None
+    ) -> Tensor:
+        """The other layers, on what ``listen`` gave."""
+        normed: Tensor = self.norm(self._through(self._hearing, len(self.layers), x, states, place))
         return normed
+
+    def _through(
+        self, first: int, end: int, x: Tensor, states: list[LayerState] | None, place: StepPlace | None
+    ) -> Tensor:
+        for index in range(first, end):
+            if states is None or place is None:
+                x = self.layers[index](x, self.attentions[index].sequence_bias(x.shape[1]), None, None)
+            else:
+                x = self.layers[index](x, place.biases[index], states[index], place.slots[index])
+        return x
 
     def decide(self, x: Tensor, per_tick: bool) -> Decisions:
         """The heads at the output token of ``trunk``'s result."""
@@ -342,8 +361,9 @@ class NanoNet(nn.Module):
         return Decisions(*(head(output, per_tick).float().view(n, ticks, -1) for head in self.heads))
 
     def hear_phones(self, x: Tensor) -> Tensor:
-        """Logits of the phone that sounded one tick before each audio token, ``[N, T, 4, phones]``; for training."""
+        """Logits of what sounded one tick before each half of an audio token, ``[N, T, 8, phones]``, from what
+        ``listen`` gave; for training."""
         n, ticks, _, d = x.shape
         heard = x[:, :, :AUDIO_TOKENS].reshape(n, ticks * AUDIO_TOKENS, d)
-        logits: Tensor = self.phones(heard, per_tick=False)
-        return logits.view(n, ticks, AUDIO_TOKENS, -1)
+        logits: Tensor = self.phones(self.phone_norm(heard), per_tick=False)
+        return logits.view(n, ticks, AUDIO_TOKENS * PHONES_A_TOKEN, PHONES)
