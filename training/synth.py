@@ -58,8 +58,8 @@ def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
 # Shares of what is spoken by a voice, by kind: fixed intents, open requests, orders, and free speech. Kokoro is slow;
 # espeak's carriers would be of no use, for it does not say where words end. Flite's voices deal the requests out (0).
 _SHARES: dict[str, dict[str, float]] = {
-    "flite": {"fixed": 1, "open": 0, "order": 0.6, "stories": 0.34, "carriers": 0.6, "countings": 0.6, "asides": 1},
-    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "stories": 0.04, "asides": 0.3},
+    "flite": {"fixed": 1, "open": 0, "order": 0.6, "stories": 0.34, "carriers": 0.6, "countings": 0.6, "asides": 0.6},
+    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "stories": 0.04, "asides": 0.1},
     "kokoro": {
         "fixed": 0.06,
         "open": 0.02,
@@ -67,7 +67,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "stories": 0.006,
         "carriers": 0.01,
         "countings": 0.04,
-        "asides": 0.06,
+        "asides": 0.03,
     },
 }
 _HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}

@@ -13,7 +13,7 @@ import re
 from services.interaction.nano.config import COLOURS
 from training.skills.words import CATEGORIES, NUMBERS
 
-STORIES, CARRIERS, COUNTINGS = 3000, 1400, 150
+STORIES, CARRIERS, COUNTINGS, ASIDES = 3000, 1400, 150, 700
 HELD_OUT_EVERY = 8
 
 _WHO = (
@@ -217,6 +217,43 @@ _ASIDES_HELD = (
 )
 
 
+_NAMES = (
+    "anna; tom; ben; lisa; emma; jack; lucy; david; maria; paul; peter; susan; john; karen; steve; oliver; sophie; "
+    "harry; frank; joe; charlie; martin; ruth; tim; nina; george; leo; alex; noah; henry; bill; luke; greta; eddie; "
+    "mum; dad; darling; honey; sweetie; dear; love; grandma; grandpa; kids; boys; girls; everyone; guys; sir; madam; "
+    "waiter; driver; rex; bella; bruno; kitty; rocky; my dear; uncle fred; aunt mary; mister brown; miss taylor"
+)
+_BID = (
+    "come here for a second; close the window; put the kettle on; pass me the butter; take your feet off the table; "
+    "feed the cat; bring me my glasses; wash your hands before dinner; open the door for the postman; "
+    "turn the music down; switch the light off; stop running around; sit still for a minute; hold this for me; "
+    "look what i found; get in the car; tidy up your room; pick up your toys; help me with the bags; mind your head; "
+    "wait for your sister; answer the phone; set the table; eat your soup; go and get dressed; hurry up a bit; "
+    "leave it alone; let go of that; give it back to him; watch the road; slow down a little; have a biscuit; "
+    "sit next to me; try this cake; hang up your coat; lock the back door; water the plants; walk the dog; "
+    "move over a bit; do not forget your lunch; take an umbrella with you; call me when you get there; "
+    "put that knife down; drink your milk; blow out the candle; hand me the screwdriver; bring the ladder in; "
+    "check the oven; stir the sauce; do not touch the paint"
+)
+_FAMILY = (
+    "where did you put the keys; have you seen my phone; is the bath ready; what did you do at school today; "
+    "did the post come; who ate the last cookie; are you hungry; is your homework done; where are your shoes; "
+    "did you sleep well; do you want some tea; when will you be home; who was that on the phone; is it raining outside; "
+    "why is the floor wet; did you call your mother; have you fed the dog; are we out of milk; whose coat is this; "
+    "what do you want for dinner; can you pick me up at six; would you like another slice; is the baby asleep; "
+    "have you packed your bag; did you pay the rent; how was your day at work; shall i turn the heating on"
+)
+
+
+def _aside(rng: random.Random) -> str:
+    """A bidding or a question to somebody who is called by name."""
+    said, name = _of(rng, _BID if rng.random() < 0.65 else _FAMILY), _of(rng, _NAMES)
+    shape = rng.random()
+    if shape < 0.45:
+        return f"{name} {said}"
+    return f"{said} {name}" if shape < 0.8 else f"{said} please {name}"
+
+
 def _of(rng: random.Random, texts: str) -> str:
     return rng.choice(texts.split("; "))
 
@@ -271,7 +308,7 @@ def _counting(rng: random.Random) -> str:
 
 def _drawn(name: str, count: int) -> list[str]:
     rng = random.Random(name)
-    make = {"stories": _story, "carriers": _carrier, "countings": _counting}[name]
+    make = {"stories": _story, "carriers": _carrier, "countings": _counting, "asides": _aside}[name]
     found: dict[str, None] = {}
     for _ in range(count * 20):
         found[make(rng)] = None
@@ -284,6 +321,7 @@ def free_speech(held_out: bool) -> dict[str, list[str]]:
     """Sentences by kind (stories, carriers, countings, asides) of either half."""
     halves = {
         name: [t for n, t in enumerate(_drawn(name, count)) if (n % HELD_OUT_EVERY == 0) == held_out]
-        for name, count in (("stories", STORIES), ("carriers", CARRIERS), ("countings", COUNTINGS))
+        for name, count in (("stories", STORIES), ("carriers", CARRIERS), ("countings", COUNTINGS), ("asides", ASIDES))
     }
-    return {**halves, "asides": (_ASIDES_HELD if held_out else _ASIDES).split("; ")}
+    fixed = (_ASIDES_HELD if held_out else _ASIDES).split("; ")
+    return {**halves, "asides": list(dict.fromkeys([*fixed, *halves["asides"]]))}
