@@ -1,0 +1,77 @@
+"""The bank of takes: who says what, how often human-like voices are chosen, what is there to learn to hear from."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training import synth
+from training.bank import HUMAN_SHARE, Bank
+from training.lexis import counted
+from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING
+from training.synth import Take, missing, save_shard, shard_path, wanted
+from training.voices import Voice
+
+FLITE, KOKORO, ESPEAK = Voice("flite:slt", False), Voice("kokoro:af_sky", False), Voice("espeak:en-us+m1:150:40", False)
+OTHER = Voice("kokoro:am_michael", True)
+TEXTS = [p.text for p in TRAINING[:40]]
+STORY, STORY_HELD_OUT = FREE[False]["stories"][0], FREE[True]["stories"][0]
+
+
+def _spoken(folder: Path, voice: Voice, texts: list[str], timed: bool = True) -> None:
+    takes = [Take(text, 800 * n, 800 * (n + 1), None, [(1, 800)] if timed else None) for n, text in enumerate(texts)]
+    (scratch := folder / "scratch").mkdir()
+    save_shard(shard_path(voice, folder), [np.full(800 * len(texts), 7, np.int16)], takes, scratch)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    _spoken(tmp_path, FLITE, [*TEXTS, *BACKCHANNELS[:1], STORY, STORY_HELD_OUT, HELD_OUT[0].text, "of an older list"])
+    _spoken(tmp_path, KOKORO, TEXTS[:4])
+    _spoken(tmp_path, ESPEAK, TEXTS, timed=False)
+    _spoken(tmp_path, OTHER, [TEXTS[0], HELD_OUT[0].text])
+    return tmp_path
+
+
+def test_the_training_half_holds_no_held_out_voice_or_phrasing(folder):
+    bank = Bank(held_out=False, folder=folder)
+    assert set(bank.takes) == {*TEXTS, BACKCHANNELS[0]}
+    assert {take.voice for takes in bank.takes.values() for take in takes} == {FLITE, KOKORO, ESPEAK}
+    assert [take.text for take in bank.free["stories"][FLITE.name]] == [STORY]
+
+
+def test_texts_that_a_human_like_voice_says_are_preferred(folder):
+    bank, rng = Bank(held_out=False, folder=folder), random.Random(1)
+    drawn = Counter(bank.preferred(rng, TEXTS) in TEXTS[:4] for _ in range(4000))
+    expected = HUMAN_SHARE + (1 - HUMAN_SHARE) * 4 / 40
+    assert abs(drawn[True] / 4000 - expected) < 0.04
+    assert {bank.preferred(rng, TEXTS[4:8]) for _ in range(100)} == set(TEXTS[4:8])
+
+
+def test_hearing_is_learned_from_accepted_takes_with_times_of_one_voice(folder):
+    bank, rng = Bank(held_out=False, folder=folder), random.Random(2)
+    voices = Counter()
+    for _ in range(300):
+        takes = bank.exact(rng)
+        assert len({take.voice for take in takes}) == 1
+        voices[takes[0].voice.engine] += 1
+        assert {take.text for take in takes} <= {*TEXTS, BACKCHANNELS[0], STORY}
+    assert set(voices) == {"flite", "kokoro"}
+    assert voices["kokoro"] > voices["flite"]
+
+
+def test_a_shard_grows_by_what_it_lacks_and_a_larger_limit_keeps_the_smaller_ones_texts(folder, monkeypatch):
+    monkeypatch.setattr(synth, "texts_for", lambda voice: TEXTS)
+    assert missing(FLITE, folder, None) == []
+    assert set(missing(KOKORO, folder, None)) == set(TEXTS[4:])
+    assert set(wanted(KOKORO, 5)) < set(wanted(KOKORO, 20))
+    assert len(wanted(KOKORO, 1000)) == len(TEXTS)
+
+
+def test_the_transcripts_vocabulary_begins_with_the_skills_own_words():
+    found = counted(["the quagga the the"])
+    assert min(found[word] for word in ("seven", "banana", "okay")) > 1000 > found["quagga"] == 1
