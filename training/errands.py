@@ -49,6 +49,14 @@ def corrected(numbers: list[str]) -> list[str]:
     return out
 
 
+def lay(rng: random.Random, script: Script, show: Show) -> None:
+    """The user shows it: its pictures, and what they tell."""
+    script.pictures = [(tick, picture, show.colour(tick)) for tick, picture in show.pictures(rng)]
+    script.sights = show.sights()
+    if show.kind == "hand":
+        script.fingers = [(first, until, int(event.label)) for first, until, event in show.spans()]
+
+
 class Errands:
     """Scenes that begin with an order. Each method lays one down and returns where the next scene may begin."""
 
@@ -69,7 +77,7 @@ class Errands:
         """Draw one; None when it did not fit."""
         room = script.ticks - at // TICK
         if rng.random() < recipe.sight and not script.pictures and room > LEAST_TICKS + 18:
-            return self._seen(rng, script, at)
+            return self._seen(rng, script, at, recipe)
         kinds = {"timer": 0.24, "every": 0.14, "clock": 0.14, "cue": 0.2, "over": 0.08, "check": 0.06}
         kinds |= {"spanish numbers": 0.07, "spanish colours": 0.07}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
@@ -88,9 +96,17 @@ class Errands:
     def _end(turn: UserTurn) -> int:
         return turn.stop if turn.kind != "typed" else turn.start
 
-    def _due(self, script: Script, turn: UserTurn, at: float, word: str, manner: Manner = Manner.STATEMENT) -> None:
+    def _due(
+        self,
+        script: Script,
+        turn: UserTurn,
+        at: float,
+        word: str,
+        manner: Manner = Manner.STATEMENT,
+        late: int = 0,
+    ) -> None:
         assert turn.phrase is not None
-        script.dues.append(Due(int(at), word, turn.phrase.task, manner))
+        script.dues.append(Due(int(at), word, turn.phrase.task, manner, late))
 
     def _after(self, rng: random.Random, turn: UserTurn) -> int:
         return self._end(turn) + int(rng.uniform(*_CONFIRMED_S) * RATE_HZ)
@@ -159,7 +175,7 @@ class Errands:
 
     # --- what is seen --------------------------------------------------------------------------------------------
 
-    def _seen(self, rng: random.Random, script: Script, at: int) -> int | None:
+    def _seen(self, rng: random.Random, script: Script, at: int, recipe: Recipe) -> int | None:
         kind = rng.choice(list(_SHOWN))
         begin = at // TICK + rng.randint(16, 26)  # the order is said meanwhile
         if begin > script.ticks - LEAST_TICKS:
@@ -170,16 +186,17 @@ class Errands:
         turn = self._composer.turn(rng, script, text, asked_at) if text else None
         if turn is None:
             return None
-        script.pictures = [(tick, picture, "") for tick, picture in show.pictures(rng)]
-        marks = [show.seen(mark) for mark in show.marks if mark * TICK > self._end(turn)]
+        lay(rng, script, show)
+        moments = zip(show.marks, show.told, strict=True)
+        marks = [show.seen(told) for mark, told in moments if mark * TICK > self._end(turn)]
         if kind == "fingers":
-            script.fingers = [(int(e.begin) + 1, int(e.end) + 1, int(e.label)) for e in show.events]
             return self._after(rng, turn)
         if kind == "action" and len(marks) < len(show.marks):
             marks = []  # it began before it was asked for
         for number, tick in enumerate(marks):
             said = NUMBERS[number % 20] if kind == "count" else ("start", "stop")[number % 2]
-            self._due(script, turn, tick, show.label if kind == "watch" else said)
+            late = rng.randint(1, 2) if rng.random() < recipe.late_sights else 0
+            self._due(script, turn, tick, show.label if kind == "watch" else said, late=late)
         last = marks[-1] if marks else begin
         return (last + rng.randint(6, 12)) * TICK
 

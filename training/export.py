@@ -25,7 +25,7 @@ def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
     saved = read(checkpoint)
     config = NanoConfig.from_dict(saved.config)
     learner = Learner(config)
-    learner.load_state_dict(saved.learner)
+    learner.restore(saved.learner)
     learner.load_state_dict(saved.ema, strict=False)
     encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}

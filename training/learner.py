@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +11,8 @@ from torch.nn import functional as F
 from services.encoder.model import EncoderNet
 from services.interaction.nano.config import COPY, KEEP, NONE, TASKS, NanoConfig
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs
-from training.oracle import BACKCHANNEL, DELEGATE, ENDED, YIELD
+from training.hints import PREFIX, SIGHT_CLASSES, Hints
+from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.tensors import Tensors
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.
@@ -18,10 +21,12 @@ USER_WEIGHTS = (0.7, 1.0, 2.5)
 EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
 SILENCE_WEIGHT = 0.7
 UNHEARD_WEIGHT = 0.3
+UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.0, "event": 1.0, "task": 1.5, "ending": 0.2}
 SPARSE_WEIGHTS = {"word": 0.3, "manner": 0.2}  # decisions that mean something in few ticks, averaged over those
-LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | {"phones": 0.6}
+HINT_WEIGHTS = {"phones": 0.6, "sight": 1.0, "colour": 0.4, "fingers": 0.4}  # of targets that no service decides
+LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 10)
 
 
@@ -45,8 +50,21 @@ def varied(codes: Tensor) -> Tensor:
     return torch.where(hidden, torch.randint(20, 76, (n, 1, 1, 1, 1), device=device).float(), moved)
 
 
+class Outputs(NamedTuple):
+    """Decisions ``[N, T, …]``, and the logits of the hints: phones ``[N, T, 8, …]``, what is seen ``[N, T, …]``."""
+
+    decisions: Decisions
+    hints: dict[str, Tensor]
+
+    def logits(self, name: str) -> Tensor:
+        """Of one of ``LOSSES``."""
+        there = self.hints.get(name)
+        decided: Tensor = getattr(self.decisions, name) if there is None else there
+        return decided
+
+
 class Learner(nn.Module):
-    """Encoder and backbone, trained as one."""
+    """Encoder, backbone and the heads of the hints, trained as one."""
 
     feed_drop: Tensor
 
@@ -54,6 +72,7 @@ class Learner(nn.Module):
         super().__init__()
         self.encoder = EncoderNet(config.d)
         self.backbone = NanoNet(config)
+        self.hints = Hints(config.d)
         weights = {
             "floor": FLOOR_WEIGHTS,
             "user": USER_WEIGHTS,
@@ -61,10 +80,19 @@ class Learner(nn.Module):
             "text": (SILENCE_WEIGHT,) + (1.0,) * (len(config.text_words) - 1),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
+            "sight": (UNSEEN_WEIGHT,) + (1.0,) * (SIGHT_CLASSES["sight"] - 1),
         }
         self.register_buffer("feed_drop", torch.tensor(FEED_DROP), persistent=False)
         for name, values in weights.items():
             self.register_buffer(f"weight_{name}", torch.tensor(values), persistent=False)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over a checkpoint's weights. Those of before hints of sight leave their heads as they were drawn.
+
+        Raises ``RuntimeError`` when anything else is missing, or does not belong here.
+        """
+        drawn = {f"{PREFIX}{name}": tensor for name, tensor in self.hints.state_dict().items()}
+        self.load_state_dict(drawn | state)
 
     def inputs(self, batch: Tensors, drop: bool) -> TickInputs:
         n, ticks = batch.codes.shape[:2]
@@ -89,10 +117,12 @@ class Learner(nn.Module):
             fed = fed * (torch.rand(fed.shape, device=fed.device) >= self.feed_drop)
         return TickInputs(audio, video, has_video, text, has_text, fed, batch.pending, batch.time)
 
-    def forward(self, batch: Tensors, drop: bool = False) -> tuple[Decisions, Tensor]:
-        """Decisions ``[N, T, …]`` under teacher forcing, and phones ``[N, T, 8, …]``."""
-        x = self.backbone.listen(self.inputs(batch, drop))
-        return self.backbone.decide(self.backbone.understand(x), per_tick=False), self.backbone.hear_phones(x)
+    def forward(self, batch: Tensors, drop: bool = False) -> Outputs:
+        """Under teacher forcing."""
+        heard = self.backbone.listen(self.inputs(batch, drop))
+        phones = self.backbone.hear_phones(heard).float()
+        x = self.backbone.understand(heard)
+        return Outputs(self.backbone.decide(x, per_tick=False), {"phones": phones, **self.hints(x)})
 
     def hear(self, batch: Tensors, drop: bool = False) -> Tensor:
         """Phones alone."""
@@ -107,14 +137,13 @@ class Learner(nn.Module):
         """By loss, the weights of the cases that its mean is over; several ranks' batches are mixed by them."""
         return torch.stack([self._class_weights(name, *self._cases(batch, name)).sum() for name in LOSSES])
 
-    def means(self, batch: Tensors, outputs: tuple[Decisions, Tensor], shares: Tensor) -> dict[str, Tensor]:
+    def means(self, batch: Tensors, outputs: Outputs, shares: Tensor) -> dict[str, Tensor]:
         """Mean losses by name, each times its share (see ``World.shares``); those without a case are left out."""
-        decisions, phones = outputs
         parts = {}
         for place, name in enumerate(LOSSES):
             counting, target = self._cases(batch, name)
             if len(counting):
-                logits = phones.float() if name == "phones" else getattr(decisions, name)
+                logits = outputs.logits(name)
                 mean = F.cross_entropy(logits.flatten(0, -2)[counting], target, getattr(self, f"weight_{name}", None))
                 parts[name] = shares[place] * mean
         return parts
@@ -130,8 +159,10 @@ class Learner(nn.Module):
         return torch.ones_like(counting, dtype=torch.float32) if weights is None else weights[target]
 
 
-def skills(batch: Tensors, decisions: Decisions, phones: Tensor) -> dict[str, tuple[int, int]]:
+def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
     """Teacher-forced hits and cases by skill; the closed-loop figures are ``training.evaluate``'s."""
+    decisions = outputs.decisions
+    sight, colour, fingers = (outputs.hints[name].argmax(-1) for name in SIGHT_CLASSES)
     text, event = decisions.text.argmax(-1), decisions.event.argmax(-1)
     heard, task, word = (d.argmax(-1) for d in (decisions.heard, decisions.task, decisions.word))
     target = batch.targets
@@ -139,7 +170,7 @@ def skills(batch: Tensors, decisions: Decisions, phones: Tensor) -> dict[str, tu
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
     quiet = (target["text"] == NONE) & counts
     cases = {
-        "phone named": (phones.argmax(-1).flatten(1) == target["phones"], target["phones"] >= 0),
+        "phone named": (outputs.hints["phones"].argmax(-1) == target["phones"], target["phones"] >= 0),
         "answer word at the tick": (text == target["text"], answering),
         "silent while the user speaks": (text == NONE, quiet & speaking),
         "silent otherwise": (text == NONE, quiet & ~speaking),
@@ -155,5 +186,9 @@ def skills(batch: Tensors, decisions: Decisions, phones: Tensor) -> dict[str, tu
         "no false order": (task == KEEP, (target["task"] == KEEP) & counts),
         "sign of listening": (text == target["text"], (target["floor"] == BACKCHANNEL) & counts),
         "said while the user speaks": (text == target["text"], (target["text"] > COPY) & speaking & counts),
+        "sight event at the tick": (sight == target["sight"], target["sight"] > NOTHING_SEEN),
+        "no false sight event": (sight == NOTHING_SEEN, target["sight"] == NOTHING_SEEN),
+        "colour named": (colour == target["colour"], target["colour"] >= 0),
+        "fingers named": (fingers == target["fingers"], target["fingers"] >= 0),
     }
     return {name: (int((hit & case).sum()), int(case.sum())) for name, (hit, case) in cases.items()}

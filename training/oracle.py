@@ -13,6 +13,7 @@ import numpy.typing as npt
 from schemas.records import Manner
 from services.interaction.nano.config import (
     AUDIO_TOKENS,
+    COLOURS,
     COPY,
     EVENTS,
     FLOORS,
@@ -29,7 +30,8 @@ from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.protocol import Voice
 from training.phones import UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
-from training.script import DUE_TICKS, TICK, Script, UserTurn
+from training.script import DUE_TICKS, TICK, Due, Script, UserTurn
+from training.sight import SIGHTS
 from training.skills.words import LISTENING
 
 HEARD_AFTER = 6400  # a word is written down in the tick that holds its end + 400 ms
@@ -43,13 +45,15 @@ ASKING = ("greet", "help")  # intents that are answered by a question
 HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
 NO_EVENT, DELEGATE, CANCEL, DROP = range(len(EVENTS))
+NOTHING_SEEN = 0
 Ids = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``. ``phones`` are of the audio
-    tokens' halves ``[8 T]``, ``UNKNOWN`` where nothing is known."""
+    """Per tick: the decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``. The others are hints, and
+    ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
+    ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
     floor: Ids
     user: Ids
@@ -61,6 +65,9 @@ class Targets:
     manner: Ids
     ending: Ids
     phones: Ids
+    sight: Ids
+    colour: Ids
+    fingers: Ids
     speak_counts: npt.NDArray[np.bool_]
     heard_counts: npt.NDArray[np.bool_]
     pending: Ids
@@ -70,10 +77,10 @@ class Targets:
         """Of a session in which nothing happens."""
         floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
+        sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
-        return cls(
-            floor, user, text, heard, event, task, word, manner, ending, phones, counts[0], counts[1], pending
-        )
+        decided = (floor, user, text, heard, event, task, word, manner, ending)
+        return cls(*decided, phones, sight, colour, fingers, counts[0], counts[1], pending)
 
 
 def word_bucket(word: str) -> int:
@@ -98,14 +105,13 @@ class Oracle:
         self._arrivals: list[tuple[int, str]] = []
         self._running: list[int] = []  # ticks at which delegated tasks will have answered
         self._results = deque(script.results)
-        self._decisions = {
-            t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None
-        }
+        self._decisions = {t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None}
         self._yields = {
             t.yield_tick for t in script.turns if t.kind != "typed" and (t.phrase is not None or t.kind in OCCUPYING)
         }
         self._in_turn = self._occupied()
         self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
+        self._late: list[Due] = []
         self._signs = set(script.signs)
         self._task, self._named, self._last = "none", "", ""
         self._manner = Manner.STATEMENT
@@ -123,6 +129,7 @@ class Oracle:
         targets = Targets.nothing(ticks)
         self._mark_user(targets)
         self._mark_phones(targets)
+        self._mark_sights(targets)
         self._mark_heard(targets)
         for tick in range(ticks):
             self._deliver(tick)
@@ -136,6 +143,8 @@ class Oracle:
             )
             self._act(tick, targets)
             self._mouth.tick()
+        for due in self._late:
+            targets.speak_counts[due.tick : due.tick + due.delay_ticks] = False
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
@@ -203,9 +212,11 @@ class Oracle:
         """What a standing task has to say now, if the task still stands and nothing else is being said."""
         while self._dues and self._dues[0].tick + DUE_TICKS < tick:
             self._dues.popleft()
-        if self._dues and self._dues[0].tick <= tick and not self._queue and self._mouth.state is not Voice.BUSY:
+        come = self._dues and self._dues[0].tick + self._dues[0].delay_ticks <= tick
+        if come and not self._queue and self._mouth.state is not Voice.BUSY:
             due = self._dues.popleft()
             if due.task == self._task:
+                self._late.append(due)
                 self._queue.append(due.word)
                 self._pace, self._wait, self._manner = 1, 0, due.manner
 
@@ -280,6 +291,21 @@ class Oracle:
             which = np.searchsorted(np.array(ends), at * HEARING + middle, side="right")
             named = np.array(places)[which]
             targets.phones[at] = np.where(named == UNKNOWN, targets.phones[at], named)
+
+    def _mark_sights(self, targets: Targets) -> None:
+        """Of the ticks from the first picture on; what stands there to be named, where a picture shows it."""
+        script = self._script
+        if not script.pictures:
+            return
+        targets.sight[script.pictures[0][0] :] = NOTHING_SEEN
+        for tick, name in script.sights:
+            targets.sight[tick] = 1 + SIGHTS.index(name)
+        for tick, _, colour in script.pictures:
+            if colour:
+                targets.colour[tick] = COLOURS.index(colour)
+            for first, until, count in script.fingers:
+                if first <= tick < until:
+                    targets.fingers[tick] = count
 
     def _mark_heard(self, targets: Targets) -> None:
         """Each word once, in the first free tick at or after its due one; unknown timing or words don't count."""

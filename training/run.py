@@ -20,6 +20,7 @@ from training.checkpoint import LAST, Checkpoint, read
 from training.data import Batch
 from training.distributed import World
 from training.graft import grafted
+from training.hints import PREFIX
 from training.learner import LOSSES, Learner, skills
 from training.tensors import Tensors, tensors
 
@@ -81,9 +82,13 @@ class Run:
             for name, parameter in self.learner.named_parameters():
                 parameter.requires_grad_(name.startswith(tuple(plan.parts.split(","))))
         self.ema = {name: p.detach().clone() for name, p in self.learner.named_parameters()}
-        matrices = [p for p in self.learner.parameters() if p.ndim > 1 and p.requires_grad]
-        vectors = [p for p in self.learner.parameters() if p.ndim <= 1 and p.requires_grad]
-        groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        learning = [(name, p) for name, p in self.learner.named_parameters() if p.requires_grad]
+        kept = [p for name, p in learning if not name.startswith(PREFIX)]
+        groups = [
+            {"params": [p for p in kept if p.ndim > 1], "weight_decay": plan.weight_decay},
+            {"params": [p for p in kept if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for name, p in learning if name.startswith(PREFIX)], "weight_decay": plan.weight_decay},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
         self.progress = Progress()
         self.world.seed(plan.seed)
@@ -111,11 +116,13 @@ class Run:
     def resume(self, weights_only: bool = False, path: Path | None = None) -> None:
         """Go on from a checkpoint; with ``weights_only`` begin a new run (a fine-tune) from its averaged weights."""
         saved = read(path or self.checkpoint)
-        self.learner.load_state_dict(saved.learner)
-        self.ema = {name: t.to(self.world.device) for name, t in saved.ema.items()}
+        self.learner.restore(saved.learner)
+        self.ema |= {name: t.to(self.world.device) for name, t in saved.ema.items()}
         if weights_only:
             self.learner.load_state_dict(self.ema, strict=False)
             return
+        groups = saved.optimizer["param_groups"]
+        groups += self.optimizer.state_dict()["param_groups"][len(groups) :]  # checkpoints of before have no hints
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress = Progress(**saved.progress)
         if self.world.size == len(saved.random):
@@ -194,7 +201,7 @@ class Run:
             moved = tensors(batch, self.world.device)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.bf16):
                 outputs = self.learner(moved)
-            for name, (hit, case) in skills(moved, *outputs).items():
+            for name, (hit, case) in skills(moved, outputs).items():
                 old = totals.get(name, (0, 0))
                 totals[name] = (old[0] + hit, old[1] + case)
         self.learner.load_state_dict(live, strict=False)

@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from training.bank import Bank, Utterance, stretched
-from training.errands import Errands
+from training.errands import Errands, lay
 from training.mouth import Mouth
 from training.phrases import BACKCHANNELS, BY_TEXT, COUNT_PACE_TICKS, Phrase, complete_prefix
 from training.script import (
@@ -20,6 +20,7 @@ from training.script import (
     UserTurn,
 )
 from training.shapes import show_shapes
+from training.sight import KINDS, LEAST_TICKS, draw_show
 from training.surround import surround
 from training.synth import RATE_HZ
 
@@ -72,6 +73,9 @@ class Composer:
             if following is None:
                 break
             at = following
+        if not script.pictures and self._ticks > LEAST_TICKS and rng.random() < recipe.shown:
+            begin = rng.randint(0, self._ticks - LEAST_TICKS)
+            lay(rng, script, draw_show(rng, self._ticks, rng.choice(KINDS), begin))
         surround(rng, script, self._bank, recipe)
         return script
 

@@ -54,6 +54,7 @@ class Due:
     word: str
     task: str
     manner: Manner = Manner.STATEMENT
+    delay_ticks: int = 0  # nano says it so late, and the ticks before don't count
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class Script:
     dues: list[Due] = field(default_factory=list)
     signs: list[int] = field(default_factory=list)  # ticks at which a sign of listening is welcome
     fingers: list[tuple[int, int, int]] = field(default_factory=list)  # from tick, until tick, how many a hand shows
+    sights: list[tuple[int, str]] = field(default_factory=list)  # tick, and which of ``sight.SIGHTS`` it brings
     video: bool = False
     listening: bool = False  # speech to learn to hear from; what to do about it is not said
     gain: float = 1.0  # of the user's voice
@@ -92,7 +94,9 @@ class Recipe:
     listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.3  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
+    shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
+    late_sights: float = 0.35  # of the words that are due for something seen: when it was can't be told to the tick
     noise_db: tuple[float, float] = (-85.0, -38.0)
     digital_silence: float = 0.25
     noise_gate: float = 0.1

@@ -28,6 +28,8 @@ def show_shapes(rng: random.Random, script: Script) -> None:
     colour, shape = "", (0, 0, 0, 0)
     while tick < script.ticks:
         if tick >= until:
+            if until:
+                script.sights.append((tick, "appears"))
             colour = rng.choice(SHAPE_COLOURS)
             shape = (rng.randrange(10, 60), rng.randrange(15, 95), rng.randrange(14, 40), rng.randrange(2))
             until = tick + rng.randint(18, 45)

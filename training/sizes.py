@@ -69,7 +69,7 @@ def config_of(size: str) -> NanoConfig:
 def parameters(learner: Learner) -> tuple[int, int]:
     """All parameters of encoder and backbone, and the active ones: without the experts that a token does not choose."""
     config = learner.backbone.config
-    every = sum(p.numel() for p in learner.parameters())
+    every = sum(p.numel() for part in (learner.encoder, learner.backbone) for p in part.parameters())
     mixtures = len(config.windows) - config.moe_from_layer
     idle = (config.experts - config.top_k) * config.expert_width * 2 * config.d
     return every, every - mixtures * idle

@@ -13,11 +13,12 @@ from services.interaction.nano.config import COPY
 from training.data import Batch
 
 DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending")
+HINTS = ("phones", "sight", "colour", "fingers")
 
 
 class Tensors(NamedTuple):
-    """See ``Batch``. ``counting`` tells, by decision, which of the ``N * T`` ticks count, and which of the
-    ``N * T * 4`` audio tokens for ``phones``; their numbers are known without waiting for the device."""
+    """See ``Batch``. ``counting`` tells, by decision and hint, which of the ``N * T`` ticks count, and which
+    of the ``N * T * 4`` audio tokens for ``phones``; their numbers are known without waiting for the device."""
 
     codes: Tensor
     targets: dict[str, Tensor]
@@ -34,8 +35,8 @@ class Tensors(NamedTuple):
 
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
     """Where a decision counts: ``word`` where a task is set, ``manner`` where something of its own is said, and
-    ``phones`` where one is known."""
-    if name == "phones":
+    hints where one is known."""
+    if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
     counting: npt.NDArray[np.bool_] = batch.targets["heard_counts" if name == "heard" else "speak_counts"]
     if name == "word":
@@ -50,7 +51,7 @@ def tensors(batch: Batch, device: torch.device) -> Tensors:
         tensor = torch.from_numpy(array)
         return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
-    counting = {name: np.flatnonzero(counts(batch, name)) for name in (*DECISIONS, "phones")}
+    counting = {name: np.flatnonzero(counts(batch, name)) for name in (*DECISIONS, *HINTS)}
     return Tensors(
         codes=move(batch.codes),
         targets={name: move(array) for name, array in batch.targets.items()},

@@ -115,7 +115,7 @@ def train(run: Run, until_seconds: float = math.inf) -> None:
 def _train(run: Run, until_seconds: float) -> None:
     plan, progress, world = run.plan, run.progress, run.world
     first = plan.first_batch + progress.step
-    recipe = Recipe(listening=1.0, video=0.0) if plan.hearing else Recipe(listening=LISTENING)
+    recipe = Recipe(listening=1.0, video=0.0, shown=0.0) if plan.hearing else Recipe(listening=LISTENING)
     arguments = (run.corpus, recipe, plan.sessions, plan.ticks, plan.seed)
     loader = Loader(
         first, *arguments, place=world.rank, stride=world.size, processes=plan.loaders, uses=plan.uses

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from services.interaction.nano.config import AUDIO_TOKENS, PHONES, PHONES_A_TOKEN
 from training.data import Batch
 from training.distributed import World
+from training.hints import SIGHT_CLASSES
 from training.oracle import UNKNOWN
 from training.run import Plan, Run
 from training.sizes import config_of
@@ -25,6 +26,8 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
     shape = (sessions, ticks)
     targets = {name: rng.integers(0, classes, shape) for name, classes in CLASSES.items()}
     targets["phones"] = rng.integers(UNKNOWN, PHONES, (sessions, ticks * AUDIO_TOKENS * PHONES_A_TOKEN))
+    for name, classes in SIGHT_CLASSES.items():
+        targets[name] = rng.integers(UNKNOWN, classes, shape)
     targets["speak_counts"] = rng.random(shape) < (0.9 if number % 2 else 0.3)
     targets["heard_counts"] = rng.random(shape) < 0.5
     seen = np.array([[0, 2], [1, 5]] if number % 2 else np.zeros((0, 2)), dtype=np.int64)

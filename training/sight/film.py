@@ -1,4 +1,9 @@
-"""From a drawn scene to what the encoder sees: surroundings, light, a shaky camera, noise, JPEG; a millisecond each."""
+"""From a drawn scene to what the encoder sees: surroundings, light, a shaky camera, noise, JPEG.
+
+Only the drawing is twice as fine as what the encoder sees, so that edges are smooth: all else is done to the small
+picture, and only some films are compressed. That is half of what a picture costs otherwise, and pictures are most of
+what a batch costs.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,14 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from services.encoder.video import Picture, decode
-from training.sight.canvas import SIZE, Camera, Canvas
+from services.encoder.video import HEIGHT, WIDTH, Picture, decode
+from training.sight.canvas import OVERSAMPLED, SIZE, Camera, Canvas
 from training.sight.colours import Rgb, dull
 from training.sight.ground import MARGIN, ground
 
 ASPECTS = (4 / 3, 4 / 3, 16 / 9, 3 / 2, 1.0, 3 / 4)
-_NOISES = (2.0, 5.0, 9.0, 14.0)
+_NOISES = (1.0, 2.5, 4.5, 7.0)
+_COMPRESSED = 0.4
 Draw = Callable[[Canvas], None]
 
 
@@ -42,8 +48,8 @@ class Setting:
     shake: float  # world units that the hands move from picture to picture; 0 stands on a tripod
     noise: float
     grain: bool  # noise without colour
-    quality: int
-    blur: int
+    quality: int  # of its JPEG; 0 leaves it as it is
+    blur: float
     bars: tuple[Bar, ...]
 
 
@@ -59,8 +65,8 @@ def draw_setting(rng: random.Random, aspect: float, foreground: tuple[Rgb, ...],
         shake=rng.choice((0.0, 0.0, 0.002, 0.006)),
         noise=rng.choice(_NOISES),
         grain=rng.random() < 0.5,
-        quality=rng.randint(40, 95),
-        blur=rng.choice((0, 0, 0, 1)),
+        quality=rng.randint(55, 97) if rng.random() < _COMPRESSED else 0,
+        blur=rng.choice((0.0, 0.0, 0.0, 0.5)),
         bars=bars,
     )
 
@@ -83,14 +89,15 @@ class Film:
         draw(canvas)
         for bar in setting.bars:
             canvas.box(bar.left, bar.top, bar.right, bar.bottom, bar.colour)
+        image = image.reduce(OVERSAMPLED)
         if setting.blur:
             image = image.filter(ImageFilter.BoxBlur(setting.blur))
         image = ImageChops.multiply(image, setting.light)
         tile = _noise(setting.noise, setting.grain)
-        left, top = rng.randrange(tile.width - SIZE[0]), rng.randrange(tile.height - SIZE[1])
-        tile = tile.crop((left, top, left + SIZE[0], top + SIZE[1]))
+        left, top = rng.randrange(tile.width - WIDTH), rng.randrange(tile.height - HEIGHT)
+        tile = tile.crop((left, top, left + WIDTH, top + HEIGHT))
         image = ImageChops.add(image, tile, 1.0, rng.randint(-131, -125))
-        return _compressed(image, setting.quality)
+        return _compressed(image, setting.quality) if setting.quality else np.asarray(image, dtype=np.uint8)
 
     def _move(self) -> None:
         shake, rng = self._setting.shake, self._rng
@@ -117,10 +124,10 @@ def _compressed(image: Image.Image, quality: int) -> Picture:
 
 
 def _light(rng: random.Random) -> Image.Image:
-    """What multiplies the picture: brighter on one side, of a slightly warm or cold tone. RGB, the canvas's size."""
+    """What multiplies the picture: brighter on one side, of a slightly warm or cold tone. RGB, the picture's size."""
     low, high = sorted((rng.uniform(0.8, 1.0), rng.uniform(0.88, 1.0)))
     across, down = rng.choice((-1, 0, 1)), rng.choice((-1, 0, 1))
-    rows, columns = np.ogrid[-1 : 1 : SIZE[1] * 1j, -1 : 1 : SIZE[0] * 1j]
+    rows, columns = np.ogrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     share = (1 + (across * columns + down * rows) / max(1, abs(across) + abs(down))) / 2
     warm = rng.uniform(-0.04, 0.04)
     tone = np.array([1 + min(0.0, warm), 1 - abs(warm) / 3, 1 - max(0.0, warm)])
@@ -130,9 +137,9 @@ def _light(rng: random.Random) -> Image.Image:
 
 @cache
 def _noise(sigma: float, grain: bool) -> Image.Image:
-    """Noise around 128, larger than the canvas: every picture is cut from it elsewhere. Always the same."""
+    """Noise around 128, larger than the picture: every picture is cut from it elsewhere. Always the same."""
     generator = np.random.default_rng(17)
-    noise = generator.normal(128, sigma, (SIZE[1] * 2, SIZE[0] * 2, 1 if grain else 3))
+    noise = generator.normal(128, sigma, (HEIGHT * 2, WIDTH * 2, 1 if grain else 3))
     return Image.fromarray(np.broadcast_to(np.clip(noise, 0, 255), (*noise.shape[:2], 3)).astype(np.uint8))
 
 

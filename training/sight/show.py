@@ -16,7 +16,7 @@ from training.sight.canvas import Canvas
 from training.sight.colours import COLOURS, shade
 from training.sight.film import ASPECTS, Film, Setting, draw_setting
 from training.sight.hand import NUMBERS, Hand, fingers
-from training.sight.machines import draw_machine
+from training.sight.machines import Lamp, Machine, draw_machine
 from training.sight.repetitions import draw_mover
 from training.sight.scenes import (
     TICK_S,
@@ -33,6 +33,10 @@ from training.sight.scenes import (
 
 KINDS = ("repetitions", "appears", "action", "hand")
 LEAST_TICKS = 15  # between a show's begin and the session's end
+SIGHTS = ("repetition", "begin", "end", "appears")
+"""What can be seen to happen in a tick: a repetition is complete, an action begins or ends, something is there now."""
+NEW_TICKS = 8  # so long a thing is what one sees, though others stand beside it
+_BEGUN = 0.4  # of the time between pictures: what has moved for so long can be seen to move
 _PERIOD_S = (0.8, 2.0)
 
 
@@ -63,6 +67,7 @@ class Show:
     label: str
     words: tuple[str, ...]
     marks: tuple[float, ...]
+    told: tuple[float, ...]  # for each mark, the moment from which on a picture can tell of it
     events: tuple[Event, ...]
     every: int  # a picture each so many ticks
     phase: float  # when in its tick a picture is taken, 0 to 1
@@ -70,13 +75,35 @@ class Show:
     setting: Setting
 
     def seen(self, moment: float) -> int:
-        """The tick that brings the first picture taken at or after ``moment``; nobody can know of it earlier."""
-        return next(tick for tick in range(0, self.ticks + self.every, self.every) if tick + self.phase >= moment)
+        """The tick that brings the first picture taken at or after ``moment``; nobody can know of it earlier.
+        ``ticks`` when the session ends before."""
+        taken = range(0, self.ticks, self.every)
+        return next((tick for tick in taken if tick + self.phase >= moment), self.ticks)
 
     def at(self, tick: int) -> tuple[Event, ...]:
         """What the newest picture of ``tick`` shows."""
         moment = tick - tick % self.every + self.phase
         return tuple(event for event in self.events if event.begin <= moment < event.end)
+
+    def spans(self) -> list[tuple[int, int, Event]]:
+        """From and until which tick each event is what the newest picture shows."""
+        spans = [(self.seen(event.begin), self.seen(event.end), event) for event in self.events]
+        return [(first, until, event) for first, until, event in spans if first < until]
+
+    def sights(self) -> list[tuple[int, str]]:
+        """Ticks, and which of ``SIGHTS`` each brings. What stands there from the first picture on has not appeared."""
+        if self.kind in ("appears", "hand"):
+            happened = [(first, "appears") for first, _, event in self.spans() if event.begin > self.phase]
+        else:
+            names = ("repetition",) if self.kind == "repetitions" else ("begin", "end")
+            happened = [(self.seen(moment), names[n % len(names)]) for n, moment in enumerate(self.told)]
+        return sorted((tick, name) for tick, name in happened if tick < self.ticks)
+
+    def colour(self, tick: int) -> str:
+        """The colour of the one thing that stands there, or of the one that has just come; "" where it is unclear."""
+        there = self.at(tick) if self.kind == "appears" else ()
+        newest = max(there, key=lambda event: event.begin, default=None)
+        return newest.label if newest and (len(there) == 1 or tick - newest.begin < NEW_TICKS) else ""
 
     def pictures(self, rng: random.Random, first: int = 0, last: int | None = None) -> list[tuple[int, Picture]]:
         """Tick and picture (uint8 ``[80, 120, 3]``) for the ticks from ``first`` to before ``last``."""
@@ -102,6 +129,7 @@ class _Script:
     words: tuple[str, ...]
     marks: tuple[float, ...]
     events: tuple[Event, ...]
+    told: tuple[float, ...] = ()  # where it isn't the marks themselves
 
 
 def draw_show(rng: random.Random, ticks: int, kind: str, begin_tick: int) -> Show:
@@ -118,7 +146,17 @@ def draw_show(rng: random.Random, ticks: int, kind: str, begin_tick: int) -> Sho
     script = _DRAWN[kind](rng, _Stage(ticks, begin_tick + rng.random(), every, aspect))
     setting = draw_setting(rng, aspect, script.scene.colours, hidden=kind in ("repetitions", "action"))
     return Show(
-        kind, ticks, script.label, script.words, script.marks, script.events, every, rng.random(), script.scene, setting
+        kind=kind,
+        ticks=ticks,
+        label=script.label,
+        words=script.words,
+        marks=script.marks,
+        told=script.told or script.marks,
+        events=script.events,
+        every=every,
+        phase=rng.random(),
+        scene=script.scene,
+        setting=setting,
     )
 
 
@@ -191,7 +229,14 @@ def _action(rng: random.Random, stage: _Stage) -> _Script:
     label = " ".join(words)
     events = tuple(Event(label, words, start, stop) for start, stop in spans)
     marks = tuple(moment for span in spans for moment in span)
-    return _Script(Moved(machine, tuple(spans), stage.every), label, words, marks, events)
+    begun, ended = _BEGUN * stage.every, stage.every * (1 + _standing(machine))
+    told = tuple(moment for start, stop in spans for moment in (start + begun, stop + ended))
+    return _Script(Moved(machine, tuple(spans), stage.every), label, words, marks, events, told)
+
+
+def _standing(machine: Machine) -> float:
+    """How long a machine in motion may look as if it stood (ticks): a lamp that blinks is off now and then."""
+    return machine.half / TICK_S if isinstance(machine, Lamp) else 0.0
 
 
 def _hand(rng: random.Random, stage: _Stage) -> _Script:
