@@ -170,7 +170,7 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
     quiet = (target["text"] == NONE) & counts
     cases = {
-        "phone named": (outputs.hints["phones"].argmax(-1) == target["phones"], target["phones"] >= 0),
+        "phone named": (outputs.hints["phones"].argmax(-1).flatten(1) == target["phones"], target["phones"] >= 0),
         "answer word at the tick": (text == target["text"], answering),
         "silent while the user speaks": (text == NONE, quiet & speaking),
         "silent otherwise": (text == NONE, quiet & ~speaking),
