@@ -75,10 +75,25 @@ class Targets:
         """Of a session in which nothing happens."""
         floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
         phones = np.full(ticks * AUDIO_TOKENS, UNKNOWN, dtype=np.int64)
-        seen = np.full((3, ticks), UNKNOWN, dtype=np.int64)
+        sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
         return cls(
-            floor, user, text, heard, event, task, word, manner, ending, phones, *seen, counts[0], counts[1], pending
+            floor=floor,
+            user=user,
+            text=text,
+            heard=heard,
+            event=event,
+            task=task,
+            word=word,
+            manner=manner,
+            ending=ending,
+            phones=phones,
+            sight=sight,
+            colour=colour,
+            fingers=fingers,
+            speak_counts=counts[0],
+            heard_counts=counts[1],
+            pending=pending,
         )
 
 
