@@ -79,8 +79,24 @@ class Targets:
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
-        decided = (floor, user, text, heard, event, task, word, manner, ending)
-        return cls(*decided, phones, sight, colour, fingers, counts[0], counts[1], pending)
+        return cls(
+            floor=floor,
+            user=user,
+            text=text,
+            heard=heard,
+            event=event,
+            task=task,
+            word=word,
+            manner=manner,
+            ending=ending,
+            phones=phones,
+            sight=sight,
+            colour=colour,
+            fingers=fingers,
+            speak_counts=counts[0],
+            heard_counts=counts[1],
+            pending=pending,
+        )
 
 
 def word_bucket(word: str) -> int:

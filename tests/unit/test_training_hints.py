@@ -30,6 +30,7 @@ from training.sizes import config_of
 from training.tensors import tensors
 
 TICKS = 70
+pytestmark = pytest.mark.timeout(900)  # torch is imported, on machines that have other work
 SEEDS = range(6)
 
 
@@ -69,7 +70,7 @@ def test_what_happens_is_named() -> None:
 def test_an_action_is_told_no_sooner_than_it_can_be_seen(seed: int) -> None:
     show, _ = _shown("action", seed)
     for mark, told, end in zip(show.marks, show.told, (False, True) * 9, strict=False):
-        assert told - mark >= (show.every if end else 0.4 * show.every)
+        assert told - mark >= (show.every if end else 0.4 * show.every) - 1e-6
         assert told - mark <= 3 * show.every + 1e-6
 
 
@@ -127,7 +128,7 @@ def test_losses_count_where_something_is_known_and_rare_sights_weigh_more() -> N
     )
     weights = torch.full_like(each, 0.15)
     weights[3] = 1.0
-    assert float(means["sight"]) == pytest.approx(float((each * weights).sum() / weights.sum()), rel=1e-5)
+    assert means["sight"].item() == pytest.approx(((each * weights).sum() / weights.sum()).item(), rel=1e-5)
     figures = skills(moved, outputs)
     assert figures["sight event at the tick"][1] == 1
     assert figures["no false sight event"][1] == moved.targets["sight"].numel() - 1
