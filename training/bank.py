@@ -13,10 +13,13 @@ import numpy.typing as npt
 
 from training.phones import Phone
 from training.phrases import BACKCHANNELS, BY_TEXT, FREE, FREE_HELD_OUT, KIND_OF_FREE
+from training.skills.triggers import triggers
 from training.synth import CORPUS, Pcm, open_path, read_shard, shard_path
 from training.voices import Voice, load
 
 ENGINE_WEIGHT = {"kokoro": 0.6, "flite": 0.32, "espeak": 0.08}
+TELLING = ("stories", "carriers")
+_TRIGGERS = frozenset(triggers(False)) | frozenset(triggers(True))
 HUMAN_LIKE = "kokoro"
 HUMAN_SHARE = 0.55  # of texts that are drawn among those that a human-like voice says: it is slow, and says few
 
@@ -51,6 +54,7 @@ class Bank:
         self.takes: dict[str, list[Utterance]] = {}
         self.free: dict[str, dict[str, list[Utterance]]] = {kind: {} for kind in FREE[False]}  # by kind and voice
         self.voices: list[Voice] = []
+        self._saying: dict[str, dict[str, list[Utterance]]] = {}  # by word and voice, timed pieces of free speech
         self._exact: dict[str, list[Utterance]] = {}  # by voice, those whose phones are known
         for voice in load():
             if voice.held_out != held_out or not shard_path(voice, folder).exists():
@@ -77,10 +81,16 @@ class Bank:
                     self.takes.setdefault(take.text, []).append(heard)
                 elif kind is not None and (voice.held_out or take.text not in FREE_HELD_OUT):
                     self.free[kind].setdefault(voice.name, []).append(heard)
+                    self._index(kind, heard)
                 else:
                     continue
                 if heard.phones:
                     self._exact.setdefault(voice.name, []).append(heard)
+
+    def _index(self, kind: str, heard: Utterance) -> None:
+        if kind in TELLING and heard.word_ends is not None:
+            for word in _TRIGGERS.intersection(heard.text.split()):
+                self._saying.setdefault(word, {}).setdefault(heard.voice.name, []).append(heard)
 
     @staticmethod
     def _wanted(text: str, held_out: bool, held_out_texts: bool | None) -> bool:
@@ -97,9 +107,7 @@ class Bank:
         """All takes of one voice of which the phones' times are known, engines weighted; none when nobody has any."""
         if not self._exact:
             return []
-        engines = Counter(name.split(":")[0] for name in self._exact)
-        weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in self._exact]
-        return self._exact[rng.choices(list(self._exact), weights)[0]]
+        return _by_voice(rng, self._exact)
 
     def any_take(self, rng: random.Random) -> Utterance:
         """Whatever somebody says."""
@@ -114,10 +122,21 @@ class Bank:
         }
         if not voices:
             return []
-        engines = Counter(name.split(":")[0] for name in voices)
-        weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in voices]
-        takes = voices[rng.choices(list(voices), weights)[0]]
-        return rng.sample(takes, count)
+        return rng.sample(_by_voice(rng, voices), count)
+
+    def says(self, word: str) -> bool:
+        """Whether anybody tells something in which this trigger is said at a known time."""
+        return word in self._saying
+
+    def telling(self, rng: random.Random, word: str, count: int, others: int) -> list[Utterance]:
+        """Up to ``count`` such pieces by one voice, engines weighted, and up to ``others`` timed ones of its without
+        the word, mixed. Raises ``KeyError`` unless ``says(word)``."""
+        takes = _by_voice(rng, self._saying[word])
+        name = takes[0].voice.name
+        told = [take for kind in TELLING for take in self.free[kind].get(name, []) if take.word_ends is not None]
+        without = [take for take in rng.sample(told, min(len(told), 2 * others)) if word not in take.text.split()]
+        drawn = [*rng.sample(takes, min(count, len(takes))), *without[:others]]
+        return rng.sample(drawn, len(drawn))
 
     def preferred(self, rng: random.Random, texts: list[str]) -> str:
         """One of ``texts``, those that a human-like voice says more often than their number would have it."""
@@ -133,6 +152,13 @@ class Bank:
             takes = [t for t in takes if t.word_ends] or takes
         weights = [ENGINE_WEIGHT[t.voice.engine] / sum(u.voice.engine == t.voice.engine for u in takes) for t in takes]
         return rng.choices(takes, weights)[0]
+
+
+def _by_voice(rng: random.Random, voices: dict[str, list[Utterance]]) -> list[Utterance]:
+    """All of one voice, engines weighted."""
+    engines = Counter(name.split(":")[0] for name in voices)
+    weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in voices]
+    return voices[rng.choices(list(voices), weights)[0]]
 
 
 def stretched(take: Utterance, factor: float) -> Stretched:

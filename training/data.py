@@ -20,12 +20,11 @@ from services.encoder.model import text_buckets
 from services.encoder.video import pair_patches
 from services.interaction.nano.config import COLOURS, PERIODS_TICKS, SPECIAL_WORDS
 from training.bank import Bank
-from training.lexis import heard_words
 from training.oracle import Oracle, Targets, fed_back
 from training.phrases import NUMBERS, TRAINING
 from training.scenes import Composer
 from training.script import Recipe, Script
-from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS
+from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS, heard_words
 
 WAIT_S, WAITS = 10, 30
 ECHO_STEPS = 30  # batches between two hearings of one
@@ -45,7 +44,7 @@ class Batch:
 
     codes: npt.NDArray[np.uint8]  # [N, T, 4, 8, 80]
     targets: dict[str, npt.NDArray[Any]]
-    fed: npt.NDArray[np.int64]  # [N, T, 14]
+    fed: npt.NDArray[np.int64]  # [N, T, 15]
     pending: npt.NDArray[np.int64]  # [N, T, 5]
     time: Floats  # [N, T, 8]
     patches: npt.NDArray[np.uint8]  # [V * 6, 2, 40, 40, 3]

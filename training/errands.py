@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from schemas.records import Manner
 from training.bank import Bank
-from training.phrases import BY_TEXT, NUMBERS
-from training.script import TICK, Due, Recipe, Script, UserTurn
+from training.phrases import BY_TEXT, NUMBERS, Phrase
+from training.script import TICK, Due, Recipe, Script, UserTurn, written
 from training.sight import LEAST_TICKS, Show, draw_show
 from training.skills.words import CATEGORIES, SPANISH
 from training.synth import RATE_HZ
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CUE_AFTER = 4800  # a cue is answered in the tick that holds its word's end + 300 ms
 SOUND_AFTER = 1.5  # ticks between the tick that brings a word and its sound, about
 _CONFIRMED_S = (1.2, 2.4)  # from an order to what it is about: "okay" is said meanwhile
-_CUED = ("cue", "over", "spanish numbers", "spanish colours")
+_TRIES = 400  # texts that are drawn for one that fits
 _SHOWN = {"count": "repetitions", "watch": "appears", "action": "action", "fingers": "hand"}
 _NUMBER = {word: n for n, word in enumerate(NUMBERS, 1)}
 
@@ -57,6 +57,30 @@ def lay(rng: random.Random, script: Script, show: Show) -> None:
         script.fingers = [(first, until, int(event.label)) for first, until, event in show.spans()]
 
 
+def await_triggers(script: Script) -> None:
+    """What orders to listen for a word have to say: whenever it is said until another order or a "stop", whatever it is
+    said in, in the tick that writes it down. Where an engine does not tell when, nobody knows."""
+    turns = sorted(script.turns, key=lambda turn: turn.start)
+    places = list(written(turns))
+    for number, order in enumerate(turns):
+        if order.phrase is None or not order.phrase.trigger:
+            continue
+        for turn in turns[number + 1 :]:
+            if turn.kind != "typed" and order.phrase.trigger in turn.text.split():
+                ends = turn.phrase is not None and _settles(turn.phrase)
+                ticks = [] if ends else [at for of, word, at in places if of is turn and word == order.phrase.trigger]
+                script.dues += [Due(at, order.phrase.word, order.phrase.task, Manner.WARNING) for at in ticks]
+                if not ticks:
+                    script.unsure.append((turn.start // TICK, turn.decision_tick))
+            if turn.phrase is not None and _settles(turn.phrase):
+                break
+
+
+def _settles(phrase: Phrase) -> bool:
+    """Whether what stood before it stands no more."""
+    return bool(phrase.task) or phrase.intent in ("stop", "cancel")
+
+
 class Errands:
     """Scenes that begin with an order. Each method lays one down and returns where the next scene may begin."""
 
@@ -68,6 +92,7 @@ class Errands:
             "clock": self._silence,
             "cue": self._cued,
             "over": self._cued,
+            "hear": self._heard,
             "check": self._counted,
             "spanish numbers": self._cued,
             "spanish colours": self._cued,
@@ -79,9 +104,12 @@ class Errands:
         if rng.random() < recipe.sight and not script.pictures and room > LEAST_TICKS + 18:
             return self._seen(rng, script, at, recipe)
         kinds = {"timer": 0.24, "every": 0.14, "clock": 0.14, "cue": 0.2, "over": 0.08, "check": 0.06}
-        kinds |= {"spanish numbers": 0.07, "spanish colours": 0.07}
+        kinds |= {"spanish numbers": 0.07, "spanish colours": 0.07, "hear": 0.26}
+        kinds = {kind: share for kind, share in kinds.items() if self._composer.has("order", kind)}
+        if not kinds:
+            return None
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
-        text = self._composer.draw_text(rng, "order", (kind,))
+        text = self._listening(rng) if kind == "hear" else self._composer.draw_text(rng, "order", (kind,))
         turn = self._composer.turn(rng, script, text, at) if text else None
         if turn is None:
             return None
@@ -161,6 +189,26 @@ class Errands:
             at = said.stop + int(rng.uniform(0.6, 2.0) * RATE_HZ)
         return at + int(rng.uniform(0.3, 1.0) * RATE_HZ)
 
+    def _listening(self, rng: random.Random) -> str | None:
+        """An order to listen for a word that somebody says."""
+        for _ in range(_TRIES):
+            text = self._composer.draw_text(rng, "order", ("hear",))
+            if text is None or self._bank.says(BY_TEXT[text].trigger):
+                return text
+        return None
+
+    def _heard(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
+        """Sentences with the awaited word among others without it; what is due comes of ``await_triggers``."""
+        assert turn.phrase is not None
+        at = self._after(rng, turn)
+        count, others = rng.choice((0, 1, 1, 1, 2, 2)), rng.choice((0, 1, 1, 2))
+        for take in self._bank.telling(rng, turn.phrase.trigger, count, others):
+            said = self._composer.say(rng, script, take, "carriers", None, at)
+            if said is None:
+                break
+            at = said.stop + int(rng.uniform(0.6, 2.0) * RATE_HZ)
+        return at + int(rng.uniform(0.3, 1.0) * RATE_HZ)
+
     def _counted(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         at = self._after(rng, turn)
         for take in self._bank.told(rng, "countings", 1, timed=True):
@@ -206,7 +254,7 @@ class Errands:
         if kind != "watch":
             return self._composer.draw_text(rng, "order", (kind,))
         wanted = f"watch {show.label}"
-        for _ in range(400):
+        for _ in range(_TRIES):
             text = self._composer.draw_text(rng, "order", ("watch",))
             if text is None or BY_TEXT[text].task == wanted:
                 return text

@@ -50,6 +50,9 @@ def _score_order(played: Played, turn: UserTurn, scores: Scores) -> None:
         return
     stood = {_stands(played, tick) for tick in range(turn.decision_tick - 1, last + 1)}
     scores.add(f"order understood: {_kind(turn.phrase.task)}", turn.phrase.task in stood)
+    if turn.phrase.trigger:
+        shown = {played.outputs[tick].ui.get("trigger") for tick in range(turn.decision_tick - 1, last + 1)}
+        scores.add("awaited word understood", turn.phrase.trigger in shown)
 
 
 def _score_due(played: Played, due: Due, scores: Scores) -> None:

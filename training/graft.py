@@ -16,9 +16,11 @@ ROWS = {
     "backbone.heads.3.weight": "heard_words",
     "backbone.heads.6.weight": "text_words",
 }
+GROWN = ("backbone.fed.6.weight", "backbone.heads.5.weight")  # a row a task: new ones stand at the end
 # Until 0.4 the ears were a table, and a phone was named by a whole token: both begin anew.
 GONE = ("encoder.dmel", "encoder.dmel_norm", "backbone.phones.weight")
-SILENT = ("backbone.fed.",)  # a new input begins without effect
+SILENT = ("backbone.fed.", "backbone.awaits.", "backbone.spotted.")  # a new input begins without effect
+NEW_ROWS = 0.3  # how large the rows of new words and tasks begin
 
 _LAYER = re.compile(r"backbone\.layers\.(\d+)\.")
 
@@ -27,7 +29,8 @@ Vocabularies = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 def grafted(release: dict[str, Tensor], fresh: dict[str, Tensor], vocabularies: Vocabularies) -> dict[str, Tensor]:
     """A state for the ``fresh`` network: the release's tensors by name, rows of words by word (old, new vocabulary),
-    new inputs at zero, new heads as they were drawn. A release with fewer layers gives the upper ones.
+    new inputs at zero, new heads as they were drawn, tasks that it did not have behind its own. A release with fewer
+    layers gives the upper ones.
 
     Raises ``ValueError`` when the release has what this network lacks, or another shape without being words.
     """
@@ -42,6 +45,8 @@ def grafted(release: dict[str, Tensor], fresh: dict[str, Tensor], vocabularies: 
             out[name] = torch.zeros_like(drawn) if name.startswith(SILENT) else drawn.clone()
         elif name in ROWS:
             out[name] = _by_word(old, drawn, *vocabularies[ROWS[name]])
+        elif name in GROWN and old.shape[1:] == drawn.shape[1:] and len(old) <= len(drawn):
+            out[name] = torch.cat([old, drawn[len(old) :] * NEW_ROWS])
         elif old.shape == drawn.shape:
             out[name] = old.clone()
         else:
@@ -59,7 +64,7 @@ def _raised(tensors: dict[str, Tensor], by: int) -> dict[str, Tensor]:
 
 def _by_word(old: Tensor, drawn: Tensor, words: tuple[str, ...], now: tuple[str, ...]) -> Tensor:
     place = {word: n for n, word in enumerate(words)}
-    rows = drawn.clone() * 0.3
+    rows = drawn.clone() * NEW_ROWS
     for n, word in enumerate(now):
         if word in place:
             rows[n] = old[place[word]]

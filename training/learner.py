@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from services.encoder.model import EncoderNet
 from services.interaction.nano.config import COPY, KEEP, NONE, TASKS, NanoConfig
-from services.interaction.nano.network import Decisions, NanoNet, TickInputs
+from services.interaction.nano.network import Decisions, NanoNet, TickInputs, trigger_of
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
 from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.tensors import Tensors
@@ -24,10 +24,11 @@ UNHEARD_WEIGHT = 0.3
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.0, "event": 1.0, "task": 1.5, "ending": 0.2}
-SPARSE_WEIGHTS = {"word": 0.3, "manner": 0.2}  # decisions that mean something in few ticks, averaged over those
+# Decisions that mean something in few ticks, averaged over those.
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.5, "manner": 0.2}
 HINT_WEIGHTS = {"phones": 0.6, "sight": 1.0, "colour": 0.4, "fingers": 0.4}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
-FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 10)
+FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 11)
 
 
 def varied(codes: Tensor) -> Tensor:
@@ -119,10 +120,12 @@ class Learner(nn.Module):
 
     def forward(self, batch: Tensors, drop: bool = False) -> Outputs:
         """Under teacher forcing."""
-        heard = self.backbone.listen(self.inputs(batch, drop))
+        inputs = self.inputs(batch, drop)
+        heard = self.backbone.listen(inputs)
         phones = self.backbone.hear_phones(heard).float()
         x = self.backbone.understand(heard)
-        return Outputs(self.backbone.decide(x, per_tick=False), {"phones": phones, **self.hints(x)})
+        decisions = self.backbone.decide(x, trigger_of(inputs), per_tick=False)
+        return Outputs(decisions, {"phones": phones, **self.hints(x)})
 
     def hear(self, batch: Tensors, drop: bool = False) -> Tensor:
         """Phones alone."""
@@ -165,6 +168,7 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
     sight, colour, fingers = (outputs.hints[name].argmax(-1) for name in SIGHT_CLASSES)
     text, event = decisions.text.argmax(-1), decisions.event.argmax(-1)
     heard, task, word = (d.argmax(-1) for d in (decisions.heard, decisions.task, decisions.word))
+    trigger = decisions.trigger.argmax(-1)
     target = batch.targets
     counts, speaking = target["speak_counts"], target["user"] == 1
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
@@ -183,6 +187,7 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
         "heard nothing": (heard == 0, (target["heard"] == 0) & target["heard_counts"]),
         "order understood": (task == target["task"], (target["task"] > 1) & counts),
         "its word": (word == target["word"], (target["word"] > COPY) & counts),
+        "its trigger": (trigger == target["trigger"], (target["trigger"] != NONE) & counts),
         "no false order": (task == KEEP, (target["task"] == KEEP) & counts),
         "sign of listening": (text == target["text"], (target["floor"] == BACKCHANNEL) & counts),
         "said while the user speaks": (text == target["text"], (target["text"] > COPY) & speaking & counts),

@@ -9,21 +9,12 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
 from training.phrases import BACKCHANNELS, FREE, TRAINING
-from training.skills.words import CATEGORIES
+from training.skills.words import CATEGORIES, HEARD_WORDS
 
-PATH = Path(__file__).with_name("heard_words.txt")
 WORDS = 4000
 _SKILLS = 1000  # the weight of a word that a skill is about
-
-
-@cache
-def heard_words() -> tuple[str, ...]:
-    """The vocabulary, sorted."""
-    return tuple(PATH.read_text().split())
 
 
 def counted(opened: Iterable[str]) -> Counter[str]:
@@ -43,7 +34,7 @@ def main() -> int:
     from training.opened import open_texts
 
     most = [word for word, _ in counted(open_texts()).most_common(WORDS)]
-    PATH.write_text("\n".join(sorted(most)) + "\n")
+    HEARD_WORDS.write_text("\n".join(sorted(most)) + "\n")
     print(f"{len(most)} words")
     return 0
 

@@ -30,11 +30,10 @@ from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.protocol import Voice
 from training.phones import UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
-from training.script import DUE_TICKS, TICK, Due, Script, UserTurn
+from training.script import DUE_TICKS, TICK, Due, Script, UserTurn, written
 from training.sight import SIGHTS
 from training.skills.words import LISTENING
 
-HEARD_AFTER = 6400  # a word is written down in the tick that holds its end + 400 ms
 COLOUR_MEMORY_TICKS = 35
 ENDING_TICKS = 3
 HEARINGS = AUDIO_TOKENS * PHONES_A_TOKEN  # phones that are named in a tick
@@ -64,6 +63,7 @@ class Targets:
     word: Ids
     manner: Ids
     ending: Ids
+    trigger: Ids
     phones: Ids
     sight: Ids
     colour: Ids
@@ -75,7 +75,7 @@ class Targets:
     @classmethod
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
-        floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
+        floor, user, text, heard, event, task, word, manner, ending, trigger = np.zeros((10, ticks), dtype=np.int64)
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
@@ -89,6 +89,7 @@ class Targets:
             word=word,
             manner=manner,
             ending=ending,
+            trigger=trigger,
             phones=phones,
             sight=sight,
             colour=colour,
@@ -164,6 +165,8 @@ class Oracle:
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
+        for first, end in self._script.unsure:
+            targets.speak_counts[first:end] = False
         if self._script.listening:
             targets.speak_counts[:] = False
         return targets
@@ -248,6 +251,7 @@ class Oracle:
             self._task, self._named = phrase.task, phrase.word
             targets.task[tick] = 1 + TASKS.index(phrase.task)
             targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
+            targets.trigger[tick] = self._heard_ids[phrase.trigger] if phrase.trigger else NONE
         if phrase.delegate:
             self._delegate(tick)
             return DELEGATE
@@ -325,23 +329,16 @@ class Oracle:
 
     def _mark_heard(self, targets: Targets) -> None:
         """Each word once, in the first free tick at or after its due one; unknown timing or words don't count."""
-        ticks = self._script.ticks
-        free_from = 0
-        for turn in sorted(self._script.turns, key=lambda t: t.start):
-            if turn.kind == "typed":
-                continue
-            if turn.word_ends is None:
+        for turn in self._script.turns:
+            if turn.kind != "typed" and turn.word_ends is None:
                 targets.heard_counts[turn.start // TICK : turn.stop // TICK + 6] = False
+        for _, word, tick in written(self._script.turns):
+            if tick >= self._script.ticks:
                 continue
-            for word, end in zip(turn.text.split(), turn.word_ends, strict=True):
-                tick = max((end + HEARD_AFTER) // TICK, free_from)
-                free_from = tick + 1
-                if tick >= ticks:
-                    break
-                if word in self._heard_ids:
-                    targets.heard[tick] = self._heard_ids[word]
-                else:
-                    targets.heard_counts[tick] = False
+            if word in self._heard_ids:
+                targets.heard[tick] = self._heard_ids[word]
+            else:
+                targets.heard_counts[tick] = False
 
 
 def manner_of(phrase: Phrase) -> Manner:
@@ -352,10 +349,10 @@ def manner_of(phrase: Phrase) -> Manner:
 
 
 def fed_back(targets: Targets) -> Ids:
-    """What each tick is fed with, ``[T, 14]``: the tokens of the tick before, as the service moves them."""
+    """What each tick is fed with, ``[T, 15]``: the tokens of the tick before, as the service moves them."""
     rows, before = [], Tokens()
-    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word)
-    for floor, user, text, event, task, word in zip(*(column.tolist() for column in columns), strict=True):
+    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
+    for floor, user, text, *moving in zip(*(column.tolist() for column in columns), strict=True):
         rows.append(fed(before))
-        before = moved(before, floor, user, before.word if text == RECALL else text, event, task, word)
+        before = moved(before, floor, user, before.word if text == RECALL else text, *moving)
     return np.array(rows, dtype=np.int64)

@@ -26,7 +26,7 @@ COUNTS = range(3, 11)
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background;
-    ``task`` is what stands from then on, and ``word`` what is to be said for it."""
+    ``task`` is what stands from then on, ``word`` what is to be said for it, ``trigger`` the word that it waits for."""
 
     text: str
     intent: str
@@ -35,6 +35,7 @@ class Phrase:
     delegate: bool = False
     task: str = ""
     word: str = ""
+    trigger: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -497,7 +498,7 @@ def _requests(known: Iterable[Phrase]) -> list[Phrase]:
 def _orders() -> list[Phrase]:
     asked = (("how_long", HOW_LONG), ("fingers", FINGERS))
     return [
-        *(Phrase(o.text, o.kind, CONFIRMED, o.held_out, task=o.task, word=o.word) for o in orders()),
+        *(Phrase(o.text, o.kind, CONFIRMED, o.held_out, task=o.task, word=o.word, trigger=o.trigger) for o in orders()),
         *(
             Phrase(text, intent, UNSEEN, held_out)
             for intent, halves in asked

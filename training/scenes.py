@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from training.bank import Bank, Utterance, stretched
-from training.errands import Errands, lay
+from training.errands import Errands, await_triggers, lay
 from training.mouth import Mouth
 from training.phrases import BACKCHANNELS, BY_TEXT, COUNT_PACE_TICKS, Phrase, complete_prefix
 from training.script import (
@@ -76,6 +76,7 @@ class Composer:
         if not script.pictures and self._ticks > LEAST_TICKS and rng.random() < recipe.shown:
             begin = rng.randint(0, self._ticks - LEAST_TICKS)
             lay(rng, script, draw_show(rng, self._ticks, rng.choice(KINDS), begin))
+        await_triggers(script)
         surround(rng, script, self._bank, recipe)
         return script
 
@@ -148,6 +149,10 @@ class Composer:
             return
         take = self._bank.pick(rng, rng.choice([b for b in BACKCHANNELS if b in self._bank.takes]))
         self.say(rng, script, take, "backchannel", None, at)
+
+    def has(self, kind: str, intent: str) -> bool:
+        """Whether the bank has a text of this kind with this intent."""
+        return intent in self._texts[kind]
 
     def draw_text(self, rng: random.Random, kind: str, intents: tuple[str, ...] = ()) -> str | None:
         """A text of this kind, the intents alike often; None when the bank has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from training.phrases import Phrase
 
 TICK = 3200
 DECIDE_AFTER = 1600  # a turn is answered in the tick that holds its end + 100 ms
+HEARD_AFTER = 6400  # a word is written down in the tick that holds its end + 400 ms
 SPOKEN_WORD_TICKS = 1.7
 DUE_TICKS = 4
 SIGN_AFTER = 800  # a sign of listening comes in the tick that holds a sentence's end + 50 ms
@@ -68,6 +70,7 @@ class Script:
     results: list[tuple[list[str], int, int]] = field(default_factory=list)  # words, delay, ticks between pieces
     gaps: dict[int, int] = field(default_factory=dict)  # tick: milliseconds that never arrived
     dues: list[Due] = field(default_factory=list)
+    unsure: list[tuple[int, int]] = field(default_factory=list)  # ticks in which a due word may stand, or not
     signs: list[int] = field(default_factory=list)  # ticks at which a sign of listening is welcome
     fingers: list[tuple[int, int, int]] = field(default_factory=list)  # from tick, until tick, how many a hand shows
     sights: list[tuple[int, str]] = field(default_factory=list)  # tick, and which of ``sight.SIGHTS`` it brings
@@ -111,3 +114,15 @@ class Recipe:
     voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
     speech_rate: tuple[float, float] = (0.75, 1.3)
     kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.42, "count": 0.08, "open": 0.50})
+
+
+def written(turns: Iterable[UserTurn]) -> Iterator[tuple[UserTurn, str, int]]:
+    """The words whose ends are known, with the ticks in which they are written down: one a tick, none too early."""
+    free_from = 0
+    for turn in sorted(turns, key=lambda t: t.start):
+        if turn.kind == "typed" or turn.word_ends is None:
+            continue
+        for word, end in zip(turn.text.split(), turn.word_ends, strict=True):
+            tick = max((end + HEARD_AFTER) // TICK, free_from)
+            free_from = tick + 1
+            yield turn, word, tick

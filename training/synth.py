@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -70,6 +71,8 @@ _SHARES: dict[str, dict[str, float]] = {
         "asides": 0.03,
     },
 }
+# Kinds that joined later are dealt to a voice by dice of their own, so that what it said before stays what it says.
+_LATER = ("hear",)
 _HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}
 
 
@@ -85,12 +88,18 @@ def texts_for(voice: Voice, seed: int = 0) -> list[str]:
     if voice.held_out:
         return short + _held_out_texts(voice, rng)
     shares = _SHARES[voice.engine]
-    chosen = [p.text for p in TRAINING if rng.random() < shares[_kind(p)]]
+    chosen = [p.text for p in _first(TRAINING) if rng.random() < shares[_kind(p)]]
     if voice.engine == "flite":
         chosen += _dealt(voice)
     for kind, texts in FREE[False].items():
         chosen += [text for text in texts if rng.random() < shares.get(kind, 0)]
+    later = random.Random(f"{seed}/{voice.name}/later")
+    chosen += [p.text for p in TRAINING if p.intent in _LATER and later.random() < shares[_kind(p)]]
     return list(dict.fromkeys(short + chosen))
+
+
+def _first(phrases: Iterable[Phrase]) -> list[Phrase]:
+    return [p for p in phrases if p.intent not in _LATER]
 
 
 def _kind(phrase: Phrase) -> str:
@@ -106,10 +115,11 @@ def _dealt(voice: Voice) -> list[str]:
 def _held_out_texts(voice: Voice, rng: random.Random) -> list[str]:
     """New phrasings and free speech, and some training ones: what changes with the voice, and what with the words."""
     slow = voice.engine == "kokoro"
-    held = [p.text for p in HELD_OUT if not slow or rng.random() < (0.25 if _kind(p) == "fixed" else 0.08)]
-    known = rng.sample([p.text for p in TRAINING], _HELD_OUT_TRAINING[voice.engine])
+    held = [p.text for p in _first(HELD_OUT) if not slow or rng.random() < (0.25 if _kind(p) == "fixed" else 0.08)]
+    known = rng.sample([p.text for p in _first(TRAINING)], _HELD_OUT_TRAINING[voice.engine])
     free = [text for texts in FREE[True].values() for text in texts if not slow or rng.random() < 0.08]
-    return list(dict.fromkeys([*held, *known, *free]))
+    later = [p.text for p in HELD_OUT if p.intent in _LATER and (not slow or rng.random() < 0.08)]
+    return list(dict.fromkeys([*held, *known, *free, *later]))
 
 
 def trim(spoken: Spoken) -> Spoken:

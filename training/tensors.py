@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from services.interaction.nano.config import COPY
+from services.interaction.nano.config import COPY, NONE
 from training.data import Batch
 
-DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending")
+DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger")
 HINTS = ("phones", "sight", "colour", "fingers")
 
 
@@ -34,13 +34,15 @@ class Tensors(NamedTuple):
 
 
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
-    """Where a decision counts: ``word`` where a task is set, ``manner`` where something of its own is said, and
-    hints where one is known."""
+    """Where a decision counts: ``word`` and ``trigger`` where a task is set that has one, ``manner`` where something of
+    its own is said, and hints where one is known."""
     if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
     counting: npt.NDArray[np.bool_] = batch.targets["heard_counts" if name == "heard" else "speak_counts"]
     if name == "word":
         return counting & (batch.targets["task"] > 1)
+    if name == "trigger":
+        return np.asarray(counting & (batch.targets["trigger"] != NONE))
     return counting & (batch.targets["text"] > COPY) if name == "manner" else counting
 
 

@@ -18,6 +18,7 @@ from training.sizes import config_of
 
 PLAN = Plan(warmup=1, rate=1e-3, threads=1, bf16=False, vary=False, sessions=2, ticks=8)
 CLASSES = {"floor": 4, "user": 3, "text": 40, "heard": 60, "event": 4, "task": 9, "word": 40, "manner": 3, "ending": 2}
+CLASSES |= {"trigger": 60}
 
 
 def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
@@ -34,7 +35,7 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
     return Batch(
         codes=rng.integers(0, 128, (*shape, AUDIO_TOKENS, 8, 80), dtype=np.uint8),
         targets=targets,
-        fed=rng.integers(0, 3, (*shape, 14)),
+        fed=rng.integers(0, 3, (*shape, 15)),
         pending=rng.integers(0, 2, (*shape, 5)),
         time=rng.standard_normal((*shape, 8), dtype=np.float32),
         patches=rng.integers(0, 256, (len(seen) * 6, 2, 40, 40, 3), dtype=np.uint8),

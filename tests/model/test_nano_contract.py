@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
-from services.interaction.nano.config import COPY, NONE, RECALL, TASKS, NanoConfig
+from services.interaction.nano.config import COPY, HEAR, NONE, RECALL, TASKS, NanoConfig
 from services.interaction.nano.model import (
     CONFIG,
     ENCODER_WEIGHTS,
@@ -24,6 +24,7 @@ from services.interaction.nano.model import (
     by_kind,
     kinds_of_words,
 )
+from services.interaction.nano.network import spotting
 from services.interaction.nano.registers import Tokens, moved
 from tests.model.nano_sessions import SMALL, frames, model, network
 
@@ -104,7 +105,7 @@ def test_a_refused_batch_changes_no_session():
     assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
 
 
-@pytest.mark.parametrize("tokens", [(), (99,) * 11, (0,) * 6, (0,) * 10 + (-1,)])
+@pytest.mark.parametrize("tokens", [(), (99,) * 12, (0,) * 6, (0,) * 11, (0,) * 11 + (-1,), (0,) * 11 + (21,)])
 def test_recorded_tokens_of_another_model_are_refused(tokens):
     nano = model()
     nano.open("a", 0)
@@ -117,16 +118,16 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     item = frames("a", 1)[0]
     waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
     nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0])
+    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0])
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
-    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0])
+    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 1, 1, 0, 0, 0, 0])
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 1, 1, 0, 0, 0, 0, 0])
     assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0", True)
-    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0]).text == " t1"
-    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0])
+    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
-    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0]).floor is Floor.HOLD, "nothing was said"
+    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0]).floor is Floor.HOLD, "nothing was said"
 
 
 def test_whether_to_speak_is_decided_before_what_to_say():
@@ -146,11 +147,11 @@ def test_whether_to_speak_is_decided_before_what_to_say():
 def test_a_client_is_told_what_the_model_keeps_in_mind():
     nano, item = model(), frames("a", 1)[0]
     timer = TASKS.index("timer 5")
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0, 0])
     assert order.ui == {"standing_task": "timer 5", "word": "t1"}
-    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0])
+    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0])
     assert after.ui == {}, "nothing has changed"
-    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0])
+    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0])
     assert done.ui == {"standing_task": "none", "word": ""}
 
 
@@ -158,10 +159,10 @@ def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
     nano = model()
     item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)
     standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 5)
-    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0])
+    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0])
     assert (said.text, said.floor) == ("t2", Floor.TAKE)
     assert Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
-    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
+    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
 
 
 def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
@@ -175,3 +176,37 @@ def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
     assert (quiet.task, quiet.word, quiet.age) == (set_now.task, 5, 1)
     nano.prefill([second], [tuple(quiet)])
     assert Tokens(*nano.quiet("a")).age == 2
+
+
+def test_a_word_to_listen_for_stands_and_goes_with_its_task():
+    nano, item = model(), frames("a", 1)[0]
+    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, 7])
+    assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
+    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3])
+    assert (kept.ui, Tokens(*kept.tokens).trigger) == ({}, 7), "whatever the head says meanwhile, and after its word"
+    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 4, 0, 0, 9])
+    assert (timer.ui, Tokens(*timer.tokens).trigger) == ({"standing_task": "timer 3", "word": "t1"}, NONE)
+
+
+def test_a_skipped_tick_and_a_restore_keep_the_word_to_listen_for():
+    nano = model()
+    nano.open("a", 0)
+    standing = moved(Tokens(), 0, 1, NONE, 0, 1 + HEAR, 5, 8)
+    nano.prefill(frames("a", 1), [tuple(standing)])
+    quiet = Tokens(*nano.quiet("a"))
+    assert (TASKS[quiet.task], quiet.word, quiet.trigger, quiet.age) == ("hear", 5, 8, 1)
+
+
+def test_decisions_know_whether_the_awaited_word_is_what_they_write_down():
+    net, d = network(), SMALL.d
+    x = torch.randn(1, 1, 6, d, generator=torch.manual_seed(3))
+    nothing = torch.zeros(1, 1, dtype=torch.int64)
+    without = net.decide(x, nothing, per_tick=True)
+    likely = without.heard.argmax(-1)
+    assert likely.item() != 0
+    found = net.decide(x, likely, per_tick=True)
+    assert torch.equal(found.heard, without.heard), "the transcript does not depend on it"
+    assert not torch.equal(found.text, without.text)
+    assert spotting(without.heard, likely[..., None])[0, 0, 0] > 0.3
+    assert not spotting(without.heard, nothing[..., None]).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -40,6 +41,20 @@ def test_new_inputs_have_no_effect_and_the_rest_is_as_released():
     assert not made["backbone.fed.9.weight"].any()
     kept = "backbone.layers.1.attention.query.weight"
     assert torch.equal(made[kept], release[kept])
+
+
+def test_a_task_more_stands_behind_the_release_s_own_and_what_listens_for_a_word_begins_silent():
+    tasks = ("backbone.fed.6.weight", "backbone.heads.5.weight")
+    words = {"text_words": (SMALL.text_words,) * 2, "heard_words": (SMALL.heard_words,) * 2}
+    older = {n: t for n, t in _state(NanoNet(SMALL)).items() if not re.search("awaits|awaited|spotted", n)}
+    older |= {name: older[name][:-1] for name in tasks}
+    made = grafted(older, _state(NanoNet(SMALL)), words)
+    for name in tasks:
+        assert torch.equal(made[name][:-1], older[name])
+        assert made[name][-1].any()
+    assert not made["backbone.awaits.weight"].any()
+    assert not made["backbone.spotted.weight"].any()
+    assert made["backbone.awaited.weight"].any()
 
 
 def test_another_architecture_is_refused_by_name():

@@ -8,10 +8,10 @@ import numpy as np
 
 from schemas.records import Manner
 from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS
-from services.interaction.nano.registers import Tokens, fed, fed_sizes, moved
+from services.interaction.nano.registers import Tokens, fed, moved, table_sizes
 from services.interaction.protocol import Voice
 from training.data import vocabularies
-from training.errands import answered, corrected
+from training.errands import answered, await_triggers, corrected
 from training.mouth import Mouth, word_ms
 from training.oracle import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
 from training.phones import UNKNOWN
@@ -40,7 +40,7 @@ def _run(turns: list[UserTurn], results=(), ticks: int = 60, mouth: Mouth | None
 
 def _tokens(targets) -> list[Tokens]:
     """After each tick."""
-    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word)
+    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
     made = [Tokens()]
     for floor, user, text, *rest in zip(*(column.tolist() for column in columns), strict=True):
         made.append(moved(made[-1], floor, user, made[-1].word if text == RECALL else text, *rest))
@@ -222,7 +222,7 @@ def test_registers_measure_silence_and_ignore_a_single_tick_of_noise():
     for user in [speaking] * 3 + [silent] * 12 + [speaking] + [silent] * 3 + [speaking] * 2:
         tokens = moved(tokens, 0, user, NONE, 0, KEEP, NONE)
     assert (tokens.quiet, tokens.lapse) == (0, 17)
-    assert all(value < size for value, size in zip(fed(tokens), fed_sizes(40, 4, 3, 4), strict=True))
+    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 40), strict=True))
 
 
 def test_registers_stay_within_their_tables_for_ever():
@@ -230,7 +230,7 @@ def test_registers_stay_within_their_tables_for_ever():
     for _ in range(400):
         tokens = moved(tokens, 0, 0, NONE, 0, KEEP, NONE)
     assert tokens.quiet == MAX_TICKS
-    assert all(value < size for value, size in zip(fed(tokens), fed_sizes(40, 4, 3, 4), strict=True))
+    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 40), strict=True))
 
 
 def test_cues_are_answered_by_what_stands():
@@ -241,6 +241,52 @@ def test_cues_are_answered_by_what_stands():
     assert answered("spanish numbers", "", "three") == "tres"
     assert answered("spanish colours", "", "three") == ""
     assert answered("spanish colours", "", "green") == "verde"
+
+
+def _sentence(text: str, start: int, ends: list[int] | None) -> UserTurn:
+    words = len(text.split())
+    return dataclasses.replace(_turn(text, start, start + 2 * words, "carriers", word_ends=ends), phrase=None)
+
+
+def _heard(order: UserTurn, *turns: UserTurn, ticks: int = 90) -> Script:
+    script = Script(ticks, np.zeros(ticks * TICK, np.float32), [order, *turns])
+    await_triggers(script)
+    return script
+
+
+def _hearing(trigger: str) -> UserTurn:
+    return _turn(next(p.text for p in TRAINING if p.trigger == trigger), 2, 10)
+
+
+def test_a_word_that_is_awaited_is_answered_in_the_tick_that_writes_it_down():
+    order = _hearing("seven")
+    told = _sentence("we saw seven ducks", 20, [(22 + 2 * n) * TICK for n in range(4)])
+    script = _heard(order, told)
+    assert [(due.tick, due.word, due.manner) for due in script.dues] == [(28, order.phrase.word, Manner.WARNING)]
+    targets, words = _run(script.turns, dues=script.dues, ticks=90)
+    assert words == {10: "okay", 28: order.phrase.word}
+    assert HEARD[targets.heard[28]] == HEARD[targets.trigger[10]] == "seven"
+    tokens = _tokens(targets)
+    assert [HEARD[t.trigger] for t in (tokens[9], tokens[10], tokens[40])] == ["<none>", "seven", "seven"]
+    assert targets.trigger.astype(bool).sum() == 1
+    assert (fed_back(targets)[11:, -1] == HEARD_IDS["seven"]).all()
+
+
+def test_a_word_is_awaited_until_something_else_is_asked_for():
+    order = _hearing("seven")
+    again = _sentence("seven", 40, [42 * TICK])
+    assert len(_heard(order, again).dues) == 1
+    assert _heard(order, _turn("stop it", 20, 24), again).dues == []
+    assert _heard(order, _turn(_order("timer 3").text, 20, 30), again).dues == []
+    assert _heard(order, dataclasses.replace(again, kind="typed")).dues == [], "it is not said"
+
+
+def test_where_it_is_not_known_when_the_awaited_word_is_said_nothing_is_learned_about_it():
+    script = _heard(_hearing("seven"), _sentence("we saw seven ducks", 20, None))
+    assert (script.dues, script.unsure) == ([], [(20, 28)])
+    targets, _ = _run(script.turns, unsure=script.unsure)
+    assert not targets.speak_counts[20:28].any()
+    assert targets.speak_counts[28:].all()
 
 
 def test_a_count_is_corrected_where_it_goes_wrong():

@@ -22,6 +22,8 @@ from training.phrases import (
     TRAINING,
     filler,
 )
+from training.skills.triggers import triggers
+from training.skills.words import heard_words
 from training.synth import shard_path, texts_for
 
 # Named in the plan of the project: whatever else changes, these may never move to the training half.
@@ -57,6 +59,16 @@ def test_phrasings_are_split_and_every_intent_has_both_halves():
     assert len(BY_TEXT) == len(TRAINING) + len(HELD_OUT)  # no phrase belongs to two intents
     assert not BY_TEXT.keys() & KIND_OF_FREE.keys()
     assert all(re.fullmatch(r"[a-z']+( [a-z']+)*", text) for text in (*BY_TEXT, *KIND_OF_FREE))
+
+
+def test_some_words_to_listen_for_stand_in_no_training_order():
+    trained = {p.trigger for p in TRAINING if p.trigger}
+    held = {p.trigger for p in HELD_OUT if p.trigger}
+    assert len(trained) > 200
+    assert trained <= set(triggers(False))
+    assert held & set(triggers(True)) and held & trained
+    assert trained | held <= set(heard_words())
+    assert all(p.task == "hear" and p.trigger in p.words and p.word in p.words for p in BY_TEXT.values() if p.trigger)
 
 
 def test_training_voices_are_only_asked_for_training_phrasings():

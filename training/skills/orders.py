@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.interaction.nano.config import COLOURS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
+from training.skills.triggers import triggers
 from training.skills.words import (
     ACTIONS,
     CATEGORIES,
@@ -25,7 +26,8 @@ from training.skills.words import (
 CONFIRMED = ("okay",)
 PER_KIND = 600  # combinations of a kind that are spoken; each voice says a share of them
 
-# kind: (training templates, held-out templates); {n} a number word, {w} a word to say, {c} a category or colour
+# kind: (training templates, held-out templates); {n} a number word, {w} a word to say, {c} a category or colour,
+# {x} one word to listen for
 _TEMPLATES: dict[str, tuple[str, str]] = {
     "timer": (
         "in {n} seconds say {w}; wait {n} seconds and then say {w}; say {w} when {n} seconds are over; "
@@ -194,6 +196,26 @@ _TEMPLATES: dict[str, tuple[str, str]] = {
         "say every colour i name in spanish; please translate my colours into spanish; would you put my colours into spanish; "
         "once i say a colour say the spanish one; after each colour say it in spanish",
     ),
+    "hear": (
+        "say {w} when i say {x}; say {w} when i say the word {x}; when i say {x} you say {w}; when i say {x} say {w}; "
+        "when i say the word {x} say {w}; every time i say {x} say {w}; every time i say {x} you say {w}; "
+        "every time i say the word {x} say {w}; each time i say {x} you say {w}; each time you hear {x} say {w}; "
+        "whenever i say {x} say {w}; whenever i say {x} you say {w}; whenever i say the word {x} you say {w}; "
+        "whenever you hear {x} say {w}; whenever you hear the word {x} say {w}; when you hear {x} say {w}; "
+        "when you hear the word {x} say {w}; as soon as i say {x} say {w}; as soon as you hear the word {x} say {w}; "
+        "say {w} as soon as i say {x}; say {w} as soon as you hear the word {x}; call out {w} when i say {x}; "
+        "call out {w} as soon as you hear {x}; call out {w} as soon as you hear the word {x}; shout {w} when i say {x}; "
+        "if i say {x} say {w}; if you hear the word {x} say {w}; once i say {x} say {w}; say {w} once you hear {x}; "
+        "say {w} whenever the word {x} comes up; say {w} whenever i mention {x}; say {w} every time you hear {x}; "
+        "listen for the word {x} and say {w}; wait for the word {x} and then say {w}; please say {w} when i say {x}; "
+        "please say {w} when you hear the word {x}; can you say {w} when i say {x}; could you say {w} when i say {x}; "
+        "i want you to say {w} when i say {x}; i want to hear {w} when i say the word {x}; tell me {w} when i say {x}; "
+        "i would like you to say {w} when i say {x}; the word is {x} say {w} when you hear it; "
+        "for every {x} that you hear say {w}; if the word {x} comes up say {w}; say {w} if i use the word {x}",
+        "say {w} each time i say {x}; would you say {w} when i say the word {x}; listen for {x} and then call out {w}; "
+        "please call out {w} whenever you hear the word {x}; if you hear me say {x} then say {w}; "
+        "the moment i say {x} you say {w}",
+    ),
 }  # fmt: skip
 HOW_LONG = (
     (
@@ -231,13 +253,22 @@ FINGERS = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``task`` is one of the model's tasks; ``word`` what it is to say, "" where that follows from what happens."""
+    """``task`` is one of the model's tasks; ``word`` what it is to say, "" where that follows from what happens;
+    ``trigger`` the user's word that it waits for, where it is about one."""
 
     text: str
     kind: str
     task: str
     word: str
     held_out: bool
+    trigger: str = ""
+
+
+def _hearing(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], str]:
+    """Half of the held-out orders are about words that no order of the training half is about."""
+    trigger = rng.choice(triggers(held_out and rng.random() < 0.5))
+    word = rng.choice([w for w in (*SIGNALS, *SIGNALS, *TIMED_WORDS) if w != trigger])
+    return "hear", {"x": trigger, "w": word}, word
 
 
 def _filled(kind: str, rng: random.Random) -> tuple[str, dict[str, str], str]:
@@ -270,9 +301,9 @@ def orders() -> Iterator[Order]:
         for held_out, templates in ((True, halves[1].split("; ")), (False, halves[0].split("; "))):
             wanted = PER_KIND // 4 if held_out else PER_KIND
             for turn in range(wanted):
-                task, fillings, word = _filled(kind, rng)
+                task, fillings, word = _hearing(rng, held_out) if kind == "hear" else _filled(kind, rng)
                 text = templates[turn % len(templates)].format(**fillings)
                 text = re.sub(r"\ba (?=[aeiou])", "an ", text)
                 if text not in seen:
                     seen.add(text)
-                    yield Order(text, kind, task, word, held_out)
+                    yield Order(text, kind, task, word, held_out, fillings.get("x", ""))

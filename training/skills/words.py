@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 from services.interaction.nano.config import COLOURS
+
+HEARD_WORDS = Path(__file__).parents[1] / "heard_words.txt"  # see ``training.lexis``
 
 NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -52,3 +57,9 @@ ACTIONS = (
     "the circle moves; the square moves; the thing moves; the shape turns; it turns"
 ).split("; ")
 LISTENING = ("mm-hm", "uh-huh", "right", "yeah")
+
+
+@cache
+def heard_words() -> tuple[str, ...]:
+    """The words that the own transcript can write, sorted."""
+    return tuple(HEARD_WORDS.read_text().split())

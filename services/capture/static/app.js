@@ -88,7 +88,8 @@ function onWelcome({ detail: welcome }) {
 function showMind(data) {
   if (!("standing_task" in data)) return;
   const stands = data.standing_task !== "none";
-  $("mind").textContent = stands ? `${data.standing_task}${data.word ? `: “${data.word}”` : ""}` : "nothing";
+  const task = `${data.standing_task}${data.trigger ? ` “${data.trigger}”` : ""}`;
+  $("mind").textContent = stands ? `${task}${data.word ? `: “${data.word}”` : ""}` : "nothing";
 }
 
 function onTurn({ detail: turn }) {

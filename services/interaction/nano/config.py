@@ -55,7 +55,9 @@ TASKS = (
     *(task_name("over", n) for n in OVER),
     "spanish numbers",
     "spanish colours",
+    "hear",
 )
+HEAR = TASKS.index("hear")
 KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 
 

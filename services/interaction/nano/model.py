@@ -23,6 +23,7 @@ from services.interaction.nano.config import (
     COPY,
     EVENTS,
     FLOORS,
+    HEAR,
     KEEP,
     LEFT_STEPS,
     MANNERS,
@@ -279,6 +280,7 @@ class NanoModel:
         limits = LIMITS._replace(
             floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
         )
+        limits = limits._replace(trigger=len(self.config.heard_words))
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
@@ -369,7 +371,7 @@ class NanoModel:
         Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
         none, and whoever is still heard has the floor until it yields.
         """
-        floor, user, text, heard, event, task, word, manner, _ = chosen
+        floor, user, text, heard, event, task, word, manner, _, trigger = chosen
         voice = item.voice
         if text == RECALL:
             text = before.word if before.word > RECALL else NONE
@@ -386,7 +388,7 @@ class NanoModel:
         spoken = self.config.text_words[text] if text > COPY else ""
         said = "" if not spoken else spoken if before.text == NONE else f" {spoken}"
         written = self.config.heard_words[heard] if heard else ""
-        after = moved(before, floor, user, text, event, task, word)
+        after = moved(before, floor, user, text, event, task, word, trigger)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
@@ -402,8 +404,12 @@ class NanoModel:
         )
 
     def _shown(self, before: Tokens, after: Tokens) -> dict[str, str]:
-        """What a client may show: the standing task and the word that it is to say, whenever another one stands."""
-        if (after.task, after.word) == (before.task, before.word):
+        """What a client may show: the standing task, the word that it is to say, and the one that it listens for,
+        whenever another one stands."""
+        if (after.task, after.word, after.trigger) == (before.task, before.word, before.trigger):
             return {}
         word = self.config.text_words[after.word] if after.word > RECALL else ""
-        return {"standing_task": TASKS[after.task], "word": word}
+        shown = {"standing_task": TASKS[after.task], "word": word}
+        if after.task == HEAR:
+            shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
+        return shown

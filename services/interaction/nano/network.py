@@ -22,6 +22,7 @@ from services.interaction.nano.config import (
     FLOORS,
     LEFT_STEPS,
     MANNERS,
+    NONE,
     PERIODS_TICKS,
     PHONES,
     PHONES_A_TOKEN,
@@ -32,7 +33,10 @@ from services.interaction.nano.config import (
     WORD_BUCKETS,
     NanoConfig,
 )
-from services.interaction.nano.registers import fed_sizes
+from services.interaction.nano.registers import table_sizes
+
+HEARD = 3  # the transcript's place among the heads
+SPOT_DEPTH = 8.0
 
 
 class TickInputs(NamedTuple):
@@ -43,14 +47,14 @@ class TickInputs(NamedTuple):
     has_video: Tensor  # [N, T] bool
     text: Tensor  # [N, T, d]
     has_text: Tensor  # [N, T] bool
-    fed: Tensor  # [N, T, 14] ids: the former tick's tokens, see ``registers.fed``
+    fed: Tensor  # [N, T, 15] ids: the former tick's tokens, see ``registers.fed``
     pending: Tensor  # [N, T, 5] ids: word bucket (0 none), step of words left, delegated, gap, voice
     time: Tensor  # [N, T, 2 * periods]
 
 
 class Decisions(NamedTuple):
-    """Logits at the output token, ``[N, T, classes]``. ``task`` and ``word`` move the registers, ``manner`` is how to
-    say the words, ``ending`` whether the user is about to end."""
+    """Logits at the output token, ``[N, T, classes]``. ``task``, ``word`` and ``trigger`` move the registers,
+    ``manner`` is how to say the words, ``ending`` whether the user is about to end."""
 
     floor: Tensor
     user: Tensor
@@ -61,6 +65,7 @@ class Decisions(NamedTuple):
     word: Tensor
     manner: Tensor
     ending: Tensor
+    trigger: Tensor
 
 
 @dataclass(slots=True)
@@ -86,6 +91,19 @@ def time_table() -> list[Tensor]:
         torch.tensor([[math.sin(2 * math.pi * t / p), math.cos(2 * math.pi * t / p)] for t in range(p)])
         for p in PERIODS_TICKS
     ]
+
+
+def trigger_of(inputs: TickInputs) -> Tensor:
+    """The trigger that stood before each tick, ``[N, T]``."""
+    return inputs.fed[..., -1]
+
+
+def spotting(heard: Tensor, trigger: Tensor) -> Tensor:
+    """How likely the trigger ``[rows, 1, 1]`` is among the transcript's logits ``[rows, 1, words]``: as it is, and by
+    its logarithm, from 0 (e^-8 and less) to 1; both 0 where there is none. ``[rows, 1, 2]``."""
+    likely = torch.softmax(heard, dim=-1).gather(-1, trigger)
+    graded = 1.0 + likely.clamp_min(math.exp(-SPOT_DEPTH)).log() / SPOT_DEPTH
+    return torch.cat([likely, graded], dim=-1) * (trigger != NONE)
 
 
 def ring_view(bias: Tensor, window: int, place: int) -> Tensor:
@@ -292,7 +310,7 @@ class NanoNet(nn.Module):
         decided = (len(FLOORS), len(USERS), said, len(config.heard_words), len(EVENTS))
         sizes = (*decided, 1 + len(TASKS), said, len(MANNERS), 2)
         # What it heard is not fed back: taught with the right words, it would come to trust its own wrong ones.
-        fed = fed_sizes(said, len(FLOORS), len(USERS), len(EVENTS))
+        fed = table_sizes(said, len(FLOORS), len(USERS), len(EVENTS))
         pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2, VOICES)
         self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
         self.pending = nn.ModuleList(nn.Embedding(size, d) for size in pending)
@@ -304,6 +322,8 @@ class NanoNet(nn.Module):
         self.attentions = [layer.attention for layer in self.layers if isinstance(layer, Layer)]
         self.norm = Norm(d)
         self.heads = nn.ModuleList(Product(d, size) for size in sizes)
+        self.awaits, self.awaited = Product(d, d, 0.3), Product(d, d)
+        self.spotted = Product(2, d, 0.3)
         self.phone_norm = Norm(d)
         self.phones = Product(d, PHONES_A_TOKEN * PHONES)
 
@@ -317,13 +337,16 @@ class NanoNet(nn.Module):
         for place, table in enumerate(self.pending):
             output = output + table(inputs.pending[..., place])
         output = output + torch.where(inputs.has_text[..., None], inputs.text.float(), torch.zeros(()))
+        trigger = trigger_of(inputs)
+        row = F.embedding(trigger, self.transcript.weight) * (trigger != NONE)[..., None]
+        output = output + self.awaits(row.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
         return torch.cat([inputs.audio.float(), video[:, :, None], output[:, :, None]], dim=2) + self.places
 
     def forward(
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
     ) -> Decisions:
         """Whole sessions (``states=None``), or one tick of each session whose states are given and updated."""
-        return self.decide(self.trunk(inputs, states, place), states is not None)
+        return self.decide(self.trunk(inputs, states, place), trigger_of(inputs), states is not None)
 
     def trunk(
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
@@ -354,11 +377,24 @@ class NanoNet(nn.Module):
                 x = self.layers[index](x, place.biases[index], states[index], place.slots[index])
         return x
 
-    def decide(self, x: Tensor, per_tick: bool) -> Decisions:
-        """The heads at the output token of ``trunk``'s result."""
+    @property
+    def transcript(self) -> Product:
+        """The head that writes down the user's words. A trigger is one of its words: it is awaited, decided and found
+        by the same rows, and so by what is known of words that nobody ever set as one."""
+        head = self.heads[HEARD]
+        assert isinstance(head, Product)
+        return head
+
+    def decide(self, x: Tensor, trigger: Tensor, per_tick: bool) -> Decisions:
+        """The heads at the output token of ``trunk``'s result. All but the transcript know how likely the ``trigger``
+        ``[N, T]`` is what it writes down now."""
         n, ticks = x.shape[:2]
         output = x[:, :, -1].reshape(n * ticks, 1, -1)
-        return Decisions(*(head(output, per_tick).float().view(n, ticks, -1) for head in self.heads))
+        heard = self.transcript(output, per_tick).float()
+        informed = output + self.spotted(spotting(heard, trigger.reshape(n * ticks, 1, 1)), per_tick).float()
+        made = [heard if place == HEARD else head(informed, per_tick) for place, head in enumerate(self.heads)]
+        made.append(self.transcript(self.awaited(informed, per_tick), per_tick))
+        return Decisions(*(logits.float().view(n, ticks, -1) for logits in made))
 
     def hear_phones(self, x: Tensor) -> Tensor:
         """Logits of what sounded one tick before each half of an audio token, ``[N, T, 8, phones]``, from what

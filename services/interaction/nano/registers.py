@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.interaction.nano.config import BREAK_TICKS, KEEP, MAX_SINCE, MAX_TICKS, NONE, TASKS, USERS
+from services.interaction.nano.config import BREAK_TICKS, HEAR, KEEP, MAX_SINCE, MAX_TICKS, NONE, TASKS, USERS
 
 TICKS_PER_SECOND = 5
 NO_TASK = 0
@@ -20,8 +20,8 @@ SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
 
 
 class Tokens(NamedTuple):
-    """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids, all
-    times are ticks."""
+    """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids,
+    ``trigger`` is one of what is heard, all times are ticks."""
 
     floor: int = 0
     user: int = 0
@@ -34,21 +34,26 @@ class Tokens(NamedTuple):
     age: int = 0  # since the task was set, or a repeating one last spoke
     quiet: int = 0  # since the user spoke
     lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
+    trigger: int = NONE  # the word of the user's that the task ``hear`` is about
 
 
-LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3)
+LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0)
 """Exclusive upper bounds of what does not depend on vocabularies."""
 
 
-def moved(before: Tokens, floor: int, user: int, text: int, event: int, task: int, word: int) -> Tokens:
+def moved(
+    before: Tokens, floor: int, user: int, text: int, event: int, task: int, word: int, trigger: int = NONE
+) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
     quiet = 0 if speaks else min(before.quiet + 1, MAX_TICKS)
     standing, named, age = before.task, before.word, min(before.age + 1, MAX_TICKS)
+    awaited = before.trigger
     if task != KEEP:
         standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
+        awaited = trigger if standing == HEAR else NONE
     elif text != NONE and text == named:
         if standing in _EVERY:
             age = 0
@@ -56,16 +61,16 @@ def moved(before: Tokens, floor: int, user: int, text: int, event: int, task: in
             standing, named, age = NO_TASK, NONE, 0
     if standing == NO_TASK:
         age = 0
-    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse)
+    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse, awaited)
 
 
 def fed(tokens: Tokens) -> tuple[int, ...]:
-    """Ids for the embedding tables: times as whole seconds and the ticks beyond them."""
-    times = [part for ticks in tokens[8:] for part in divmod(ticks, TICKS_PER_SECOND)]
-    return (*tokens[:8], *times)
+    """Ids for the embedding tables, times as whole seconds and the ticks beyond them; at last, the trigger's."""
+    times = [part for ticks in (tokens.age, tokens.quiet, tokens.lapse) for part in divmod(ticks, TICKS_PER_SECOND)]
+    return (*tokens[:8], *times, tokens.trigger)
 
 
-def fed_sizes(text_words: int, floors: int, users: int, events: int) -> tuple[int, ...]:
-    """How many rows each of these tables has."""
+def table_sizes(text_words: int, floors: int, users: int, events: int) -> tuple[int, ...]:
+    """How many rows each of these tables has; the trigger has none, for the transcript's words have rows already."""
     decided = (floors, users, text_words, events, text_words, MAX_SINCE + 1, len(TASKS), text_words)
     return (*decided, *(SECONDS, TICKS_PER_SECOND) * 3)
