@@ -1,4 +1,4 @@
-"""``make train``: the whole road, each step resumable: corpus, training, export, evaluation, card."""
+"""``make train``: the whole road, each step resumable: corpus, hearing, training, export, evaluation, card."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from training.checkpoint import LAST
+
+TRAINED, HEARING = Path("build/train"), Path("build/hear")
+HEAR = ["train", "--hearing", "--folder", str(HEARING), "--steps", "1800", "--rate", "2e-3", "--warmup", "60"]
 OPEN_SENTENCES = "9000"  # by each flite voice: five hours
 
 
@@ -16,13 +20,14 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="prove the road with a toy model, in about a minute")
     parser.add_argument("--from-scratch", action="store_true", help="begin anew instead of resuming build/train")
     arguments = parser.parse_args()
-    checkpoints = [Path("build/train") / name for name in ("last.safetensors", "last.pt")]
-    begun = any(path.exists() for path in checkpoints) and not arguments.from_scratch
-    train = ["train", "--resume"] if begun else ["train"]
+    begun = (TRAINED / LAST).exists() and not arguments.from_scratch
+    hearing = (HEARING / LAST).exists() and not arguments.from_scratch
+    hear = [*HEAR, "--resume"] if hearing else HEAR
+    train = ["train", "--resume"] if begun else ["train", "--finetune", str(HEARING / LAST)]
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:
         opened = ["opened", "--flite", OPEN_SENTENCES]
-        steps = [["synth"], opened, train, ["export"], ["evaluate"], ["card"]]
+        steps = [["synth"], opened, *([] if begun else [hear]), train, ["export"], ["evaluate"], ["card"]]
     for step, *options in steps:
         print(f"== training.{step} {' '.join(options)}", flush=True)
         status = subprocess.run([sys.executable, "-m", f"training.{step}", *options], check=False).returncode

@@ -84,8 +84,9 @@ attention windows of {", ".join(map(str, config.windows))} ticks; depthwise caus
 tokens; feed-forward ReLU² of {config.dense_width} in the first {config.moe_from_layer} layers, then a shared expert of
 {config.shared_width} beside {config.experts} experts of {config.expert_width} (top {config.top_k}, balanced by bias).
 At this size all experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was
-not compared with a dense model. 6 tokens a tick; {config.context_ticks} ticks rebuild a session exactly. Decisions are
-the most probable ones; nothing is sampled.
+not compared with a dense model. The lower {config.phones_after or len(config.windows)} layers name the phones that
+they hear (an auxiliary loss), and learned that first. 6 tokens a tick; {config.context_ticks} ticks rebuild a session
+exactly. Decisions are the most probable ones; nothing is sampled.
 
 ## Training
 {stages_table(stages)}
@@ -140,7 +141,7 @@ def stage_of(run: Path, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
     stage = {name: plan[name] for name in names} | {
         "release": release,
         "steps": progress["step"],
-        "parts": plan.get("parts", ""),
+        "parts": "hearing alone" if plan.get("hearing") else plan.get("parts", ""),
         "seconds": progress["seconds"],
         "sessions_heard": progress["sessions_heard"],
     }

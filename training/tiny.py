@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from services.encoder.model import FrameEncoder
@@ -27,7 +28,10 @@ def tiny_run(folder: Path) -> int:
 
     corpus = folder / "corpus"
     build([v for v in load() if v.name in ENGINES], corpus, limit=40, workers=2)
+    hearing = Run(replace(PLAN, hearing=True), config_of("tiny"), folder / "hear", corpus)
+    train(hearing)
     run = Run(PLAN, config_of("tiny"), folder, corpus)
+    run.resume(weights_only=True, path=hearing.checkpoint)
     train(run)
     config = export(run.checkpoint, folder / "model")
     encoder, model = FrameEncoder.load(folder / "model"), NanoModel.load(folder / "model")

@@ -28,6 +28,7 @@ _CELL, _MERGE, _LAST = 4, 2, 5  # hMLP: 4x4 pixels, then 2x2 cells, then 5x5 mak
 _WIDTHS = (64, 64)
 _HEARD = WINDOWS * BANDS  # codes of an audio token
 _HEARD_WIDTH = 512
+_NORM = "heard_norm"
 _MIDDLE, _SPREAD = 60.0, 20.0  # about where codes of speech lie
 
 
@@ -128,7 +129,7 @@ class FrameEncoder:
 
         Raises:
             FileNotFoundError: there are no weights.
-            ValueError: the weights do not hash to the name that they carry.
+            ValueError: the weights do not hash to the name that they carry, or are of another architecture.
         """
         file = Path(path) / WEIGHTS
         tensors = load_file(file)
@@ -137,7 +138,9 @@ class FrameEncoder:
         version = weights_version(tensors)
         if named != version:
             raise ValueError(f"{file}: named {named!r}, but its weights are {version}")
-        net = EncoderNet(tensors["dmel"].shape[1])
+        if _NORM not in tensors:
+            raise ValueError(f"{file}: an encoder of before 0.5, with other ears (ADR 16)")
+        net = EncoderNet(len(tensors[_NORM]))
         net.load_state_dict(tensors)
         return cls(net, version)
 

@@ -110,7 +110,7 @@ def another_encoder(folder: Path) -> Path:
     with safe_open(folder / "encoder.safetensors", framework="pt") as opened:
         metadata = dict(opened.metadata())
     tensors = load_file(folder / "encoder.safetensors")
-    tensors["dmel"] = tensors["dmel"] * 1.25
+    tensors["heard_1"] = tensors["heard_1"] * 1.25
     metadata["version"] = weights_version(tensors)
     save_file(tensors, folder / "encoder.safetensors", metadata=metadata)
     config = json.loads((folder / "config.json").read_text())
