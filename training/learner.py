@@ -25,8 +25,8 @@ UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.0, "event": 1.0, "task": 1.5, "ending": 0.2}
 # Decisions that mean something in few ticks, averaged over those.
-SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.5, "manner": 0.2}
-HINT_WEIGHTS = {"phones": 0.6, "sight": 1.0, "colour": 0.4, "fingers": 0.4}  # of targets that no service decides
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.2, "manner": 0.2}
+HINT_WEIGHTS = {"phones": 0.6, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 11)
 
@@ -126,6 +126,11 @@ class Learner(nn.Module):
         x = self.backbone.understand(heard)
         decisions = self.backbone.decide(x, trigger_of(inputs), per_tick=False)
         return Outputs(decisions, {"phones": phones, **self.hints(x)})
+
+    def hears(self, name: str) -> bool:
+        """Whether this parameter belongs to the layers that name the phones, or to what is before them."""
+        lower = [f"backbone.layers.{n}." for n in range(self.backbone.config.phones_after)]
+        return name.startswith(("encoder.heard", "backbone.phone", *lower))
 
     def hear(self, batch: Tensors, drop: bool = False) -> Tensor:
         """Phones alone."""

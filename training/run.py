@@ -49,6 +49,7 @@ class Plan:
     bf16: bool = True
     vary: bool = True  # codes and what is fed back, as other voices and mistakes would have them
     hearing: bool = False  # only the layers that hear learn, and only to name phones
+    ears: float = 1.0  # share of the rate at which the layers that hear learn
     compiled: bool = False
     parts: str = ""  # only parameters whose names begin so (separated by commas) learn; "" is all
     eval_every: int = 200
@@ -83,12 +84,16 @@ class Run:
                 parameter.requires_grad_(name.startswith(tuple(plan.parts.split(","))))
         self.ema = {name: p.detach().clone() for name, p in self.learner.named_parameters()}
         learning = [(name, p) for name, p in self.learner.named_parameters() if p.requires_grad]
-        kept = [p for name, p in learning if not name.startswith(PREFIX)]
+        ears = [p for name, p in learning if plan.ears != 1.0 and p.ndim > 1 and self.learner.hears(name)]
+        others = {id(p) for name, p in learning if name.startswith(PREFIX)} | {id(p) for p in ears}
+        kept = [p for _, p in learning if id(p) not in others]
         groups = [
             {"params": [p for p in kept if p.ndim > 1], "weight_decay": plan.weight_decay},
             {"params": [p for p in kept if p.ndim <= 1], "weight_decay": 0.0},
             {"params": [p for name, p in learning if name.startswith(PREFIX)], "weight_decay": plan.weight_decay},
         ]
+        if ears:
+            groups.append({"params": ears, "weight_decay": plan.weight_decay, "share": plan.ears})
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
         self.progress = Progress()
         self.world.seed(plan.seed)
@@ -152,7 +157,7 @@ class Run:
         """Learn from one batch a rank; this rank's losses come back on the device, which may still be at work."""
         self.learner.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(self.progress.step)
+            group["lr"] = self._rate(self.progress.step) * group.get("share", 1.0)
         moved = tensors(batch, self.world.device)
         means = self._means(moved)
         loss = torch.zeros((), device=self.world.device)

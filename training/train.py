@@ -151,6 +151,7 @@ _OPTIONS = {
     "seed": int,
     "warmup": int,
     "uses": int,
+    "ears": float,
     "eval_every": int,
     "save_every": int,
 }

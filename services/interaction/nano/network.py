@@ -113,6 +113,13 @@ def ring_view(bias: Tensor, window: int, place: int) -> Tensor:
     return bias[:, first : first + window * TICK_TOKENS]
 
 
+def product(x: Tensor, weight: Tensor, per_tick: bool) -> Tensor:
+    """``x [n, rows, inputs]`` times ``weight [outputs, inputs]``."""
+    if per_tick:
+        return torch.bmm(x, weight.t().expand(len(x), -1, -1))
+    return F.linear(x, weight)
+
+
 class Product(nn.Module):
     """A linear map without bias."""
 
@@ -122,9 +129,7 @@ class Product(nn.Module):
 
     def forward(self, x: Tensor, per_tick: bool) -> Tensor:
         """``x [n, rows, inputs]`` to ``[n, rows, outputs]``."""
-        if per_tick:
-            return torch.bmm(x, self.weight.t().expand(len(x), -1, -1))
-        return F.linear(x, self.weight)
+        return product(x, self.weight, per_tick)
 
 
 class Norm(nn.Module):
@@ -338,7 +343,7 @@ class NanoNet(nn.Module):
             output = output + table(inputs.pending[..., place])
         output = output + torch.where(inputs.has_text[..., None], inputs.text.float(), torch.zeros(()))
         trigger = trigger_of(inputs)
-        row = F.embedding(trigger, self.transcript.weight) * (trigger != NONE)[..., None]
+        row = F.embedding(trigger, self.transcript.weight.detach()) * (trigger != NONE)[..., None]
         output = output + self.awaits(row.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
         return torch.cat([inputs.audio.float(), video[:, :, None], output[:, :, None]], dim=2) + self.places
 
@@ -380,7 +385,8 @@ class NanoNet(nn.Module):
     @property
     def transcript(self) -> Product:
         """The head that writes down the user's words. A trigger is one of its words: it is awaited, decided and found
-        by the same rows, and so by what is known of words that nobody ever set as one."""
+        by the same rows, and so by what is known of words that nobody ever set as one; what triggers want does not move
+        them."""
         head = self.heads[HEARD]
         assert isinstance(head, Product)
         return head
@@ -391,9 +397,9 @@ class NanoNet(nn.Module):
         n, ticks = x.shape[:2]
         output = x[:, :, -1].reshape(n * ticks, 1, -1)
         heard = self.transcript(output, per_tick).float()
-        informed = output + self.spotted(spotting(heard, trigger.reshape(n * ticks, 1, 1)), per_tick).float()
+        informed = output + self.spotted(spotting(heard.detach(), trigger.reshape(n * ticks, 1, 1)), per_tick).float()
         made = [heard if place == HEARD else head(informed, per_tick) for place, head in enumerate(self.heads)]
-        made.append(self.transcript(self.awaited(informed, per_tick), per_tick))
+        made.append(product(self.awaited(informed, per_tick), self.transcript.weight.detach(), per_tick))
         return Decisions(*(logits.float().view(n, ticks, -1) for logits in made))
 
     def hear_phones(self, x: Tensor) -> Tensor:
