@@ -78,8 +78,8 @@ def sounding(audio: Floats) -> Floats:
 
 def opinion(audio: Floats) -> float:
     """DNSMOS P.835 overall of 24 kHz audio, repeated up to 9 s as its authors do; mean over seconds beyond. Speech that
-    begins and ends within ticks has digital silence around it, which no recording has: a tenth of a point is taken for
-    it, so it is left out."""
+    begins and ends within ticks has digital silence around it, which no recording has and which costs 0.06 of a
+    point: it is left out."""
     samples = soxr.resample(sounding(audio), RATE_HZ, 16_000)
     while len(samples) < _MOS_SAMPLES:
         samples = np.concatenate([samples, samples])
