@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from schemas.records import Manner
-from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, VOICED_PLACE
+from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, RATE_HZ, VOICED_PLACE
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import F0_MEAN, Vocoder
 from tests.speech.voices import samples, say, ticks
-from training.speech import tiny
+from training.speech import served, teacher, tiny
 from training.speech.data import LEVEL, level, manners_of, read, source_turns
 from training.speech.export import emphasised
 from training.speech.head import horizons
@@ -124,7 +124,7 @@ def test_the_vocoder_is_led_through_the_turns_of_the_teachers_source():
     values = torch.zeros(1, frames, FEATURES)
     hz = math.exp(F0_MEAN)
     values[..., VOICED_PLACE] = 1.0
-    turns = torch.from_numpy(source_turns(np.full(frames, hz, dtype=np.float32)))[None]
+    turns = torch.from_numpy(source_turns(np.full(frames, hz, dtype=np.float32)))[None] - 0.5 * hz * HOP / RATE_HZ
     filters = net.filter(values)
     led = net.shaped(values, filters, torch.zeros(1, dtype=torch.int64), turns)
     state = net.empty(1)
@@ -135,8 +135,30 @@ def test_the_vocoder_is_led_through_the_turns_of_the_teachers_source():
     assert (shifted - led).abs().max() > 0.1 * led.abs().max()
 
 
+def test_the_source_is_led_to_the_teachers_phase_where_f0_glides():
+    """Kokoro's source: a running sum of F0 a frame, reached in the frame's middle, straight lines between."""
+    f0 = np.linspace(150.0, 250.0, 40, dtype=np.float32)
+    middles = np.cumsum(f0.astype(np.float64)) * HOP / RATE_HZ
+    ends = 0.5 * (middles[1:] + middles[:-1])
+    np.testing.assert_allclose(source_turns(f0)[:-1], ends, atol=1e-6)
+
+
 def test_the_teacher_never_lends_a_held_out_voice():
     assert not {v.voice for v in load() if v.held_out} & set(VOICES)
+
+
+def test_text_is_known_in_training_as_far_as_the_line_knows_it():
+    text = "do you mean that we are late"
+    line = teacher.symbols(text, "us")
+    durations = np.full(len(line), 6)
+    by_word, at_once = (served.horizons(teacher.phonemiser("us"), line, durations, text, n) for n in (1, 99))
+    assert by_word is not None and at_once is not None
+    places = np.arange(len(line))
+    assert (by_word > places).all() and (at_once >= by_word).all()
+    assert (at_once > by_word).any()
+    starts = [0, *np.flatnonzero(np.array(list(line)) == " ")]
+    assert by_word[0] == starts[2]  # it begins when the second word is there
+    assert at_once[-1] == len(line)
 
 
 def test_horizons_hide_whole_words_never_parts():

@@ -167,7 +167,8 @@ made stronger at export: {", ".join(f"{manner} x {factor}" for manner, factor in
 
 ## Figures
 {evaluation["sentences"]} held-out sentences, a voice each by turns, spoken by the served `Speaker` word by word at the
-pace of its queue; {evaluation["recogniser"]} hears them. `python -m training.speech.evaluate`.
+pace of its queue; {evaluation["recogniser"]} hears them, DNSMOS judges them from their first sample to their last.
+`python -m training.speech.evaluate`.
 
 {rows(evaluation)}
 

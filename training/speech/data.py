@@ -71,20 +71,24 @@ def pitch(f0: Floats, loud: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
 
 def source_turns(f0: Floats) -> npt.NDArray[np.float64]:
     """Periods of the teacher's source at the end of each frame, from the take's begin on. It sums F0 frame by frame,
-    also where it is no pitch; ours glides from frame to frame, which is the same half a frame later."""
-    before = np.concatenate([f0[:1], f0[:-1]]).astype(np.float64)
-    turns: npt.NDArray[np.float64] = np.cumsum((before + f0) * (0.5 * HOP / RATE_HZ))
+    also where it is no pitch, and has come to the sum in the middle of the frame: the rest is half the next one's."""
+    after = np.concatenate([f0[1:], f0[-1:]]).astype(np.float64)
+    turns: npt.NDArray[np.float64] = (np.cumsum(f0, dtype=np.float64) + 0.5 * after) * (HOP / RATE_HZ)
     return turns
 
 
 def features(audio: Floats, f0: Floats) -> Floats:
-    """``[frames, FEATURES]`` of audio with its F0 per frame."""
+    """``[frames, FEATURES]`` of audio with its F0 per frame.
+
+    A frame's F0 is what our source comes to at its end, gliding from the last frame's. The teacher's runs at a frame's
+    F0 from its middle to the next one's: so ours gets the next frame's.
+    """
     rms = np.sqrt(np.mean(np.square(audio.reshape(-1, HOP)), axis=1))
     log, voiced = pitch(f0, np.asarray(rms > 0.003 * max(float(rms.max()), 1e-6)))
     out = np.zeros((len(f0), FEATURES), dtype=np.float32)
     with torch.inference_mode():
         out[:, :MELS] = log_mel(torch.from_numpy(audio)[None])[0].numpy()
-    out[:, F0_PLACE], out[:, VOICED_PLACE] = log, voiced
+    out[:, F0_PLACE], out[:, VOICED_PLACE] = np.append(log[1:], log[-1:]), voiced
     return out
 
 

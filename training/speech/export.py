@@ -56,11 +56,12 @@ def export(
     return _named(folder, sizes or config())
 
 
-def emphasised(head: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The head with some manners made stronger."""
+def emphasised(head: dict[str, Tensor], *, back: bool = False) -> dict[str, Tensor]:
+    """The head with some manners made stronger, or as they were learned ``back`` from that."""
     manners = head["manners.weight"].clone()
     for place, manner in enumerate(Manner):
-        manners[place] *= EMPHASIS.get(manner, 1.0)
+        factor = EMPHASIS.get(manner, 1.0)
+        manners[place] *= 1.0 / factor if back else factor
     return head | {"manners.weight": manners}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +18,17 @@ from torch.nn import functional as F
 from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
 from services.interaction.speech.g2p import ids
 from services.interaction.speech.head import SpeechHead, ahead, places
+from training.speech import served
 from training.speech.data import Example, read
+from training.speech.export import emphasised
 from training.speech.loop import Losses, Plan, begin_from, train
-from training.speech.teacher import VOICES
+from training.speech.teacher import VOICES, accent, phonemiser
 from training.speech.texts import CACHE
 from training.speech.vocoder import config
 
 NOTHING_KNOWN, NEXT_KNOWN = 0.10, 0.25  # of a word's following text; else all of it
+WORD_BY_WORD, ALL_AT_ONCE = 0.5, 0.15  # of the sentences: text known as when it is served; else as drawn above
+_MASKS = 1 << 22
 Ints = npt.NDArray[np.int64]
 
 
@@ -53,6 +58,22 @@ def horizons(symbols: str, rng: np.random.Generator) -> Ints:
     return out
 
 
+@lru_cache(maxsize=100_000)
+def _as_served(text: str, voice: str, symbols: str, durations: tuple[int, ...], at_once: int) -> Ints | None:
+    return served.horizons(phonemiser(accent(voice)), symbols, np.array(durations), text, at_once)
+
+
+def known(one: Example, rng: np.random.Generator) -> Ints:
+    """Horizons as the service would have them, or drawn."""
+    drawn = rng.random()
+    if drawn < WORD_BY_WORD + ALL_AT_ONCE:
+        at_once = 1 if drawn < WORD_BY_WORD else len(one.symbols)
+        found = _as_served(one.text, one.voice, one.symbols, tuple(one.durations.tolist()), at_once)
+        if found is not None:
+            return found
+    return horizons(one.symbols, rng)
+
+
 def _stack(arrays: list[npt.NDArray[np.generic]], length: int) -> Tensor:
     padded = [np.pad(a, [(0, length - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
     return torch.from_numpy(np.stack(padded))
@@ -63,7 +84,7 @@ def collate(examples: list[Example], rng: np.random.Generator) -> Batch:
     following, owners, where = [], [], []
     for one in examples:
         symbols = np.array(ids(one.symbols), dtype=np.int64)
-        following.append(ahead(symbols, horizons(one.symbols, rng)))
+        following.append(ahead(symbols, known(one, rng)))
         owner = np.repeat(np.arange(len(symbols)), one.durations)
         at = np.arange(len(owner)) - np.repeat(np.cumsum(one.durations) - one.durations, one.durations)
         owners.append(owner)
@@ -128,8 +149,15 @@ def forgetful(net: SpeechHead, share: float) -> None:
     """Let every block lose a random ``share`` of its inner values in training: without, it learns an hour or two by
     heart (a third less error on what it was trained on than on new sentences)."""
 
+    keeps = torch.rand(_MASKS) >= share  # drawn once: drawing anew took a fifth of a step
+    masks = (keeps / (1.0 - share)).to(torch.bfloat16)
+
     def lose(module: nn.Module, inputs: tuple[Tensor, int | None]) -> tuple[Tensor, int | None]:
-        return F.dropout(inputs[0], share, module.training), inputs[1]
+        x = inputs[0]
+        if not module.training or x.numel() >= _MASKS:
+            return F.dropout(x, share, module.training), inputs[1]
+        begin = int(torch.randint(_MASKS - x.numel(), ()))
+        return x * masks[begin : begin + x.numel()].view(x.shape).to(x.dtype), inputs[1]
 
     for block in (*net.encoder.blocks, *net.decoder.blocks):
         block.down.register_forward_pre_hook(lose)
@@ -162,6 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     net = SpeechHead(config())
     if args.begin_from:
         begin_from(net, args.begin_from, "head")
+        net.load_state_dict(emphasised(net.state_dict(), back=True))
     forgetful(net, args.dropout)
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     learn(net, args.folder / "shards", plan, args.frames, args.folder / "head.safetensors")

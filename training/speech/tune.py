@@ -1,7 +1,7 @@
 """Goes on with the vocoder on what the head draws: its mels are smoother than real ones, and that can be learned.
 
-Durations and F0 are the teacher's, so the sound to be made is still the teacher's own. Half of the sentences keep their
-real mels.
+Durations and F0 are the teacher's, so the sound to be made is still the teacher's own. A quarter of the sentences keep
+their real mels.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from training.speech.head import collate
 from training.speech.loop import Plan, begin_from, train, trained
 from training.speech.texts import CACHE
 from training.speech.vocoder import config, losses_of
+
+REAL = 4  # every so many sentences keep what is real
 
 
 @torch.inference_mode()
@@ -53,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         vocoder.load_state_dict(trained(args.folder / "vocoder.safetensors"))
     examples = read(args.folder / "shards")
-    examples = [drawn(head.eval(), e) if i % 2 else e for i, e in enumerate(examples)]
+    examples = [drawn(head.eval(), e) if i % REAL else e for i, e in enumerate(examples)]
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
     return 0
