@@ -199,11 +199,14 @@ def pace(voice: Voice, text: str) -> float:
 
 
 def wanted(voice: Voice, limit: int | None) -> list[str]:
-    """What a voice's shard should hold: all of its texts, or so many, the same ones first whatever the limit."""
+    """What a voice's shard should hold: all of its texts, or so many: backchannels, and then the same ones first
+    whatever the limit."""
     texts = texts_for(voice)
-    if limit is not None:
-        texts = random.Random(voice.name).sample(texts, min(limit, len(texts)))
-    return texts
+    if limit is None:
+        return texts
+    rest = [text for text in texts if text not in BACKCHANNELS]
+    random.Random(voice.name).shuffle(rest)
+    return [*(text for text in texts if text in BACKCHANNELS), *rest][:limit]
 
 
 def missing(voice: Voice, folder: Path, limit: int | None) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 
 from services.interaction.nano.model import NOTHING_YET
 from services.interaction.nano.network import NanoNet, TickInputs
+from services.interaction.nano.registers import Tokens
 from services.interaction.protocol import StepInput
 from tests.model.nano_sessions import SMALL, Recorder, alone, frames, model, network
 
@@ -148,7 +149,7 @@ def test_the_future_changes_nothing_before_it():
 def _sequence_inputs(inputs: list[StepInput], fed: list[tuple[int, ...]], nano) -> TickInputs:
     parts = []
     for item, tokens in zip(inputs, fed, strict=True):
-        session = dataclasses.replace(nano._sessions["s"], next_tick=item.tick, fed=tokens)
+        session = dataclasses.replace(nano._sessions["s"], next_tick=item.tick, fed=Tokens(*tokens))
         parts.append(nano._inputs([item], [session]))
     return TickInputs(*(torch.cat(columns, dim=1) for columns in zip(*parts, strict=True)))
 
