@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.checkpoint import LAST
+from training.checkpoint import BEFORE, LAST
 
 TRAINED, HEARING = Path("build/train"), Path("build/hear")
 HEAR = ["train", "--hearing", "--folder", str(HEARING), "--steps", "1800", "--rate", "2e-3", "--warmup", "60"]
@@ -20,10 +20,10 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="prove the road with a toy model, in about a minute")
     parser.add_argument("--from-scratch", action="store_true", help="begin anew instead of resuming build/train")
     arguments = parser.parse_args()
-    begun = (TRAINED / LAST).exists() and not arguments.from_scratch
+    begun = any((TRAINED / name).exists() for name in (LAST, BEFORE)) and not arguments.from_scratch
     hearing = (HEARING / LAST).exists() and not arguments.from_scratch
     hear = [*HEAR, "--resume"] if hearing else HEAR
-    train = ["train", "--resume"] if begun else ["train", "--finetune", str(HEARING / LAST)]
+    train = ["train", "--resume"] if begun else ["train", "--finetune", str(HEARING / LAST), "--ears", "0.1"]
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:
         opened = ["opened", "--flite", OPEN_SENTENCES]

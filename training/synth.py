@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -257,14 +257,18 @@ def save_shard(path: Path, pieces: list[Pcm], takes: list[Take], scratch: Path) 
 def read_takes(path: Path) -> list[Take]:
     """What a shard holds, without its audio. Raises ``FileNotFoundError`` when the voice has not been synthesised."""
     with np.load(path) as shard:
-        takes: list[dict[str, Any]] = json.loads(str(shard["takes"]))
-        return [Take(**t) for t in takes]
+        return _takes(shard)
+
+
+def _takes(shard: Mapping[str, Any]) -> list[Take]:
+    takes: list[dict[str, Any]] = json.loads(str(shard["takes"]))
+    return [Take(**t) for t in takes]
 
 
 def read_shard(path: Path) -> tuple[Pcm, list[Take]]:
     """Raises ``FileNotFoundError`` when the voice has not been synthesised."""
     with np.load(path) as shard:
-        return shard["pcm"], read_takes(path)
+        return shard["pcm"], _takes(shard)
 
 
 def _nice() -> None:

@@ -18,7 +18,8 @@ HINTS = ("phones", "sight", "colour", "fingers")
 
 class Tensors(NamedTuple):
     """See ``Batch``. ``counting`` tells, by decision and hint, which of the ``N * T`` ticks count, and which
-    of the ``N * T * 4`` audio tokens for ``phones``; their numbers are known without waiting for the device."""
+    of the ``N * T * 8`` halves of audio tokens for ``phones``; their numbers are known without waiting for the
+    device."""
 
     codes: Tensor
     targets: dict[str, Tensor]
