@@ -69,6 +69,22 @@ def test_encoder_weights_under_a_wrong_name_are_refused(folder):
         FrameEncoder.load(folder)
 
 
+def test_an_encoder_of_before_other_ears_is_refused_with_why(folder):
+    weights = {"dmel": torch.zeros(1280, SMALL.d), "dmel_norm": torch.ones(SMALL.d)}
+    save_file(weights, folder / ENCODER_WEIGHTS, metadata={"version": weights_version(weights)})
+    with pytest.raises(ValueError, match="ADR 16"):
+        FrameEncoder.load(folder)
+
+
+def test_a_backbone_of_another_architecture_is_refused_with_why(folder):
+    weights = {k: v.contiguous() for k, v in network().state_dict().items() if k != "phone_norm.weight"}
+    save_file(weights, folder / WEIGHTS)
+    config = NanoConfig.load(folder / CONFIG)
+    dataclasses.replace(config, backbone_version=backbone_version(weights)).save(folder / CONFIG)
+    with pytest.raises(VersionMismatch, match="another architecture"):
+        NanoModel.load(folder)
+
+
 def test_open_twice_and_beyond_capacity_are_refused():
     nano = model(capacity=1)
     nano.open("a", 0)

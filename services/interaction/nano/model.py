@@ -189,7 +189,8 @@ class NanoModel:
 
         Raises:
             FileNotFoundError: a file is missing.
-            VersionMismatch: the encoder beside it is not the one it was trained with, or weights and config differ.
+            VersionMismatch: the encoder beside it is not the one it was trained with, weights and config differ, or
+                the weights are of another architecture.
         """
         folder = Path(path)
         config = NanoConfig.load(folder / CONFIG)
@@ -202,6 +203,8 @@ class NanoModel:
             wanted = config.encoder_version
             raise VersionMismatch(f"{folder / ENCODER_WEIGHTS} is {encoder}, but {CONFIG} wants {wanted}")
         net = NanoNet(config)
+        if tensors.keys() != net.state_dict().keys():
+            raise VersionMismatch(f"{folder / WEIGHTS} is of another architecture than this code's: {config.release}")
         net.load_state_dict(tensors)
         return cls(net, capacity, device=device)
 
