@@ -11,7 +11,7 @@ from training.checkpoint import BEFORE, LAST
 
 TRAINED, HEARING = Path("build/train"), Path("build/hear")
 HEAR = ["train", "--hearing", "--folder", str(HEARING), "--steps", "1800", "--rate", "2e-3", "--warmup", "60"]
-OPEN_SENTENCES = "9000"  # by each flite voice: five hours
+OPEN_SENTENCES = ["--flite", "9000", "--own", "2500"]  # by each voice: fifteen hours, and as many
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     train = ["train", "--resume"] if begun else ["train", "--finetune", str(HEARING / LAST), "--ears", "0.1"]
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:
-        opened = ["opened", "--flite", OPEN_SENTENCES]
+        opened = ["opened", *OPEN_SENTENCES]
         steps = [["synth"], opened, *([] if begun else [hear]), train, ["export"], ["evaluate"], ["card"]]
     for step, *options in steps:
         print(f"== training.{step} {' '.join(options)}", flush=True)

@@ -17,11 +17,11 @@ from training.skills.triggers import triggers
 from training.synth import CORPUS, Pcm, open_path, read_shard, shard_path
 from training.voices import Voice, load
 
-ENGINE_WEIGHT = {"kokoro": 0.6, "flite": 0.32, "espeak": 0.08}
+ENGINE_WEIGHT = {"kokoro": 0.34, "own": 0.34, "flite": 0.26, "espeak": 0.06}
 TELLING = ("stories", "carriers")
 _TRIGGERS = frozenset(triggers(False)) | frozenset(triggers(True))
 HUMAN_LIKE = "kokoro"
-HUMAN_SHARE = 0.55  # of texts that are drawn among those that a human-like voice says: it is slow, and says few
+HUMAN_SHARE = 0.35  # of texts that are drawn among those that this engine says: it is slow, and says few
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Bank:
         return rng.sample(drawn, len(drawn))
 
     def preferred(self, rng: random.Random, texts: list[str]) -> str:
-        """One of ``texts``, those that a human-like voice says more often than their number would have it."""
+        """One of ``texts``, those that the slow engine says more often than their number would have it."""
         if rng.random() < HUMAN_SHARE:
             human = [t for t in texts if t in self._human]
             return rng.choice(human or texts)

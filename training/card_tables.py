@@ -20,6 +20,7 @@ LICENCES = (
     ("Kokoro-82M (int8)", "Apache-2.0", "human-like voices with exact word ends"),
     ("flite 2.2", "BSD-like (CMU)", "diphone and statistical voices with exact segment ends"),
     ("espeak-ng", "GPL-3 (the program; used as a tool)", "many accents and timbres, for robustness"),
+    ("own (`models/speech`)", "this project's", "the released voice, a new speaker each take (`training/own.py`)"),
 )
 
 
@@ -50,7 +51,7 @@ def figures_table(evaluation: dict[str, Any]) -> str:
 def voices_table() -> str:
     voices = load()
     rows = ["| engine | licence | training voices | held-out voices |", "|---|---|---|---|"]
-    for (engine, licence, _), key in zip(LICENCES, ("kokoro", "flite", "espeak"), strict=True):
+    for (engine, licence, _), key in zip(LICENCES, ("kokoro", "flite", "espeak", "own"), strict=True):
         halves = [[v.voice for v in voices if v.engine == key and v.held_out == held] for held in (False, True)]
         rows.append(f"| {engine} | {licence} | {', '.join(halves[0])} | {', '.join(halves[1])} |")
     return "\n".join(rows)

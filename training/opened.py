@@ -1,12 +1,13 @@
 """Open sentences as free speech for nano, at 16 kHz with exact phone (and where known, word) times.
 
-Two sources: the takes that the speech stage's teacher made already, and flite, which reads WordNet's examples a hundred
-times faster than they last.
+Three sources: the takes that the speech stage's teacher made already, and flite and nano's own voice, which read
+WordNet's examples fifty to a hundred times faster than they last.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -17,12 +18,11 @@ import soxr
 from training.phones import from_ipa
 from training.speech import synth as speech
 from training.speech.texts import held_out, wordnet_examples, wordnet_ready
-from training.synth import CORPUS, RATE_HZ, Pcm, Spoken, Take, flite, open_path, save_shard, trim
+from training.synth import CORPUS, RATE_HZ, Pcm, Spoken, Take, open_path, said_by, save_shard, trim
 from training.voices import Voice, load
 
 _FRAME = 200  # samples of 16 kHz in one of the teacher's frames of 12.5 ms
 MIN_WORDS = 4
-FLITE_VOICES = 3  # so that no two read the same
 ASKING = frozenset(
     "what who whose where when why how which is are was were do does did can could will would shall should may have "
     "has tell please".split()
@@ -82,33 +82,42 @@ def open_texts() -> list[str]:
 
 
 def read_aloud(voice: Voice, texts: list[str], scratch: Path) -> list[tuple[str, Spoken]]:
-    """Sentences by flite."""
+    """Sentences by flite or nano's own voice."""
     scratch.mkdir(parents=True, exist_ok=True)
-    return [(text, trim(flite(voice, text, scratch))) for text in texts]
+    return [(text, trim(spoken)) for text, spoken in said_by(voice, texts, scratch)]
+
+
+def read_wordnet(engine: str, count: int, folder: Path) -> None:
+    """So many of WordNet's sentences by each training voice of an engine that has read none; no two read the same."""
+    voices = [v for v in load() if v.engine == engine and not v.held_out]
+    texts = open_texts() if count else []
+    random.Random(engine).shuffle(texts)
+    for place, voice in enumerate(voices):
+        if count and open_path(voice, folder).exists():
+            print(f"{voice.name}: {open_path(voice, folder)} is there", flush=True)
+            continue
+        mine = texts[place :: len(voices)][:count]
+        if mine:
+            with tempfile.TemporaryDirectory() as scratch:
+                seconds = _keep(voice, folder, read_aloud(voice, mine, Path(scratch)))
+            print(f"{voice.name}: {len(mine)} sentences, {seconds:.0f} s", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """One file a voice: of all the teacher's shards that are there, and of so many sentences by each flite voice."""
+    """One file a voice: of all the teacher's shards that are there, and of so many sentences by each fast voice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, default=speech.SHARDS)
     parser.add_argument("--folder", type=Path, default=CORPUS)
     parser.add_argument("--flite", type=int, default=0, help="sentences by each flite voice")
+    parser.add_argument("--own", type=int, default=0, help="sentences by each speaker of nano's own voice")
     args = parser.parse_args(argv)
     for name, spoken in taught(args.shards).items():
         print(f"{name}: {len(spoken)} sentences, {_keep(Voice(name, False), args.folder, spoken):.0f} s", flush=True)
-    if args.flite and not wordnet_ready():
+    if (args.flite or args.own) and not wordnet_ready():
         print("npm is not installed (docs/training.md): open sentences are left out", flush=True)
         return 0
-    texts = open_texts() if args.flite else []
-    for place, voice in enumerate(v for v in load() if v.engine == "flite" and not v.held_out):
-        if args.flite and open_path(voice, args.folder).exists():
-            print(f"{voice.name}: {open_path(voice, args.folder)} is there", flush=True)
-            continue
-        mine = texts[place::FLITE_VOICES][: args.flite]
-        if mine:
-            with tempfile.TemporaryDirectory() as scratch:
-                seconds = _keep(voice, args.folder, read_aloud(voice, mine, Path(scratch)))
-            print(f"{voice.name}: {len(mine)} sentences, {seconds:.0f} s", flush=True)
+    for engine, count in (("flite", args.flite), ("own", args.own)):
+        read_wordnet(engine, count, args.folder)
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.interaction.nano.config import NanoConfig
@@ -22,6 +22,7 @@ from training.distributed import World
 from training.graft import grafted
 from training.hints import PREFIX
 from training.learner import LOSSES, Learner, skills
+from training.optimizers import Groups, Optimizers, orthogonal
 from training.tensors import Tensors, tensors
 
 PHONES_LOSS = list(LOSSES).index("phones")
@@ -50,6 +51,7 @@ class Plan:
     vary: bool = True  # codes and what is fed back, as other voices and mistakes would have them
     hearing: bool = False  # only the layers that hear learn, and only to name phones
     ears: float = 1.0  # share of the rate at which the layers that hear learn
+    muon: bool = True  # matrices inside the network are moved by Muon
     compiled: bool = False
     parts: str = ""  # only parameters whose names begin so (separated by commas) learn; "" is all
     eval_every: int = 200
@@ -83,20 +85,35 @@ class Run:
             for name, parameter in self.learner.named_parameters():
                 parameter.requires_grad_(name.startswith(tuple(plan.parts.split(","))))
         self.ema = {name: p.detach().clone() for name, p in self.learner.named_parameters()}
-        learning = [(name, p) for name, p in self.learner.named_parameters() if p.requires_grad]
-        ears = [p for name, p in learning if plan.ears != 1.0 and p.ndim > 1 and self.learner.hears(name)]
-        others = {id(p) for name, p in learning if name.startswith(PREFIX)} | {id(p) for p in ears}
-        kept = [p for _, p in learning if id(p) not in others]
-        groups = [
-            {"params": [p for p in kept if p.ndim > 1], "weight_decay": plan.weight_decay},
-            {"params": [p for p in kept if p.ndim <= 1], "weight_decay": 0.0},
-            {"params": [p for name, p in learning if name.startswith(PREFIX)], "weight_decay": plan.weight_decay},
-        ]
-        if ears:
-            groups.append({"params": ears, "weight_decay": plan.weight_decay, "share": plan.ears})
-        self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
+        self.optimizer = Optimizers(self._groups(), plan.rate)
         self.progress = Progress()
         self.world.seed(plan.seed)
+
+    def _groups(self) -> Groups:
+        """What learns: matrices, vectors, the hints' heads, the ears' matrices; and matrices that Muon moves."""
+        plan = self.plan
+        names: dict[str, list[nn.Parameter]] = {"matrices": [], "vectors": [], "hints": [], "ears": []}
+        turned: dict[str, list[nn.Parameter]] = {"muon": [], "muon ears": []}
+        for name, p in self.learner.named_parameters():
+            if not p.requires_grad:
+                continue
+            slow = plan.ears != 1.0 and p.ndim > 1 and self.learner.hears(name)
+            if name.startswith(PREFIX):
+                names["hints"].append(p)
+            elif plan.muon and orthogonal(name, p):
+                turned["muon ears" if slow else "muon"].append(p)
+            else:
+                names["ears" if slow else "matrices" if p.ndim > 1 else "vectors"].append(p)
+        kept = {name: p for name, p in names.items() if p or name != "ears"} | {n: p for n, p in turned.items() if p}
+        return [
+            {
+                "params": parameters,
+                "weight_decay": 0.0 if name == "vectors" else plan.weight_decay,
+                **({"share": plan.ears} if "ears" in name else {}),
+                **({"muon": True} if name in turned else {}),
+            }
+            for name, parameters in kept.items()
+        ]
 
     @property
     def checkpoint(self) -> Path:
@@ -119,13 +136,19 @@ class Run:
         (self.folder / "progress.json").write_text(json.dumps(asdict(self.progress)))
 
     def resume(self, weights_only: bool = False, path: Path | None = None) -> None:
-        """Go on from a checkpoint; with ``weights_only`` begin a new run (a fine-tune) from its averaged weights."""
+        """Go on from a checkpoint; with ``weights_only`` begin a new run (a fine-tune) from its averaged weights.
+
+        Raises ``ValueError`` when the run that is to go on had another optimizer.
+        """
         saved = read(path or self.checkpoint)
         self.learner.restore(saved.learner)
         self.ema |= {name: t.to(self.world.device) for name, t in saved.ema.items()}
         if weights_only:
             self.learner.load_state_dict(self.ema, strict=False)
             return
+        if saved.plan.get("muon", False) != self.plan.muon:
+            asked = "--no-muon" if self.plan.muon else "--muon"
+            raise ValueError(f"this run's checkpoint was made with another optimizer: --resume needs {asked}")
         groups = saved.optimizer["param_groups"]
         groups += self.optimizer.state_dict()["param_groups"][len(groups) :]  # checkpoints of before have no hints
         self.optimizer.load_state_dict(saved.optimizer)
@@ -163,7 +186,7 @@ class Run:
         loss = torch.zeros((), device=self.world.device)
         for name, mean in means.items():
             loss = loss + LOSSES[name] * mean
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.world.average_gradients(self.learner.parameters())
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)

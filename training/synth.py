@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,6 +24,7 @@ import soundfile
 import soxr
 
 from training.kokoro import Kokoro, kokoro_ready
+from training.own import BATCH, own_ready, own_voice
 from training.phones import Phone, from_flite
 from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING, Phrase
 from training.voices import Voice, load
@@ -58,9 +59,19 @@ def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
 
 # Shares of what is spoken by a voice, by kind: fixed intents, open requests, orders, and free speech. Kokoro is slow;
 # espeak's carriers would be of no use, for it does not say where words end. Flite's voices deal the requests out (0).
+# The twelve of nano's own voice say every text more than once between them.
 _SHARES: dict[str, dict[str, float]] = {
     "flite": {"fixed": 1, "open": 0, "order": 0.6, "stories": 0.34, "carriers": 0.6, "countings": 0.6, "asides": 0.6},
     "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "stories": 0.04, "asides": 0.1},
+    "own": {
+        "fixed": 0.3,
+        "open": 0.12,
+        "order": 0.12,
+        "stories": 0.12,
+        "carriers": 0.14,
+        "countings": 0.3,
+        "asides": 0.2,
+    },
     "kokoro": {
         "fixed": 0.06,
         "open": 0.02,
@@ -73,7 +84,7 @@ _SHARES: dict[str, dict[str, float]] = {
 }
 # Kinds that joined later are dealt to a voice by dice of their own, so that what it said before stays what it says.
 _LATER = ("hear",)
-_HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}
+_HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}  # nano's own voice has no held-out speakers
 
 
 def open_path(voice: Voice, folder: Path = CORPUS) -> Path:
@@ -193,6 +204,29 @@ def espeak(voice: Voice, text: str) -> Spoken:
     return Spoken(_resampled(samples, rate_hz))
 
 
+def said_by(voice: Voice, texts: list[str], scratch: Path) -> Iterator[tuple[str, Spoken]]:
+    """Each text with its sound, in an order that the engine likes."""
+    if voice.engine == "own":
+        yield from _own(voice, texts)
+    elif voice.engine == "kokoro":
+        kokoro = Kokoro(voice.voice)
+        for text in texts:
+            samples, ends, phones = kokoro.speak(text, pace(voice, text))
+            yield text, Spoken(_resampled(samples, kokoro.rate_hz), ends, phones)
+    else:
+        for text in texts:
+            yield text, flite(voice, text, scratch) if voice.engine == "flite" else espeak(voice, text)
+
+
+def _own(voice: Voice, texts: list[str]) -> Iterator[tuple[str, Spoken]]:
+    """In batches of about one length, which are said at once."""
+    speaker, ordered = own_voice(), sorted(texts, key=len)
+    for first in range(0, len(ordered), BATCH):
+        batch = ordered[first : first + BATCH]
+        for text, said in zip(batch, speaker.say([(text, voice.voice) for text in batch]), strict=True):
+            yield text, Spoken(_resampled(said.audio, speaker.rate_hz), said.word_ends, said.phones)
+
+
 def pace(voice: Voice, text: str) -> float:
     """How fast a human-like training voice says a take; 1 for held-out ones."""
     return 1.0 if voice.held_out else random.Random(f"pace/{voice.name}/{text}").uniform(0.85, 1.2)
@@ -223,19 +257,13 @@ def synthesise(name: str, held_out: bool, folder: str, texts: list[str]) -> tupl
     path = shard_path(voice, Path(folder))
     scratch = path.with_suffix(".tmp")
     scratch.mkdir(parents=True, exist_ok=True)
-    kokoro = Kokoro(voice.voice) if voice.engine == "kokoro" else None
     pieces: list[Pcm] = []
     takes: list[Take] = []
     if path.exists():
         before, takes = read_shard(path)
         pieces.append(before)
     at = sum(map(len, pieces))
-    for text in texts:
-        if kokoro is not None:
-            samples, ends, phones = kokoro.speak(text, pace(voice, text))
-            spoken = Spoken(_resampled(samples, kokoro.rate_hz), ends, phones)
-        else:
-            spoken = flite(voice, text, scratch) if voice.engine == "flite" else espeak(voice, text)
+    for text, spoken in said_by(voice, texts, scratch):
         spoken = trim(spoken)
         takes.append(Take(text, at, at + len(spoken.pcm), spoken.word_ends, spoken.phones))
         pieces.append(spoken.pcm)
@@ -283,6 +311,9 @@ def build(voices: list[Voice], folder: Path, limit: int | None = None, workers: 
     if any(v.engine == "kokoro" for v in todo) and not kokoro_ready():
         print("kokoro is not installed (docs/training.md): its voices are left out", flush=True)
         todo = [v for v in todo if v.engine != "kokoro"]
+    if any(v.engine == "own" for v in todo) and not own_ready():
+        print("models/speech has no weights: nano's own voice is left out", flush=True)
+        todo = [v for v in todo if v.engine != "own"]
     started = time.monotonic()
     with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_nice) as pool:
         jobs = [pool.submit(synthesise, v.name, v.held_out, str(folder), lacking[v]) for v in todo]
@@ -295,7 +326,7 @@ def build(voices: list[Voice], folder: Path, limit: int | None = None, workers: 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=CORPUS)
-    parser.add_argument("--engines", default="flite,espeak,kokoro")
+    parser.add_argument("--engines", default="flite,espeak,own,kokoro")
     parser.add_argument("--limit", type=int, help="phrases a voice, for a quick try")
     parser.add_argument("--workers", type=int)
     args = parser.parse_args(argv)

@@ -169,10 +169,11 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     for name, kind in _OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Plan(), name))
     parser.add_argument("--hearing", action="store_true", help="learn only to name phones, in the layers that hear")
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument("--muon", action=switch, default=True, help="Muon moves the matrices inside the network")
     parser.add_argument("--parts", default="", help="learn only parameters whose names begin so, e.g. backbone.heads.0")
     parser.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
-    compiling = argparse.BooleanOptionalAction
-    parser.add_argument("--compile", action=compiling, help="torch.compile the layers (default: on CUDA)")
+    parser.add_argument("--compile", action=switch, help="torch.compile the layers (default: on CUDA)")
     parser.add_argument("--loaders", type=int, help=f"processes that draw batches (default: 1, {GPU_LOADERS} on CUDA)")
     parser.add_argument("--tiny", action="store_true", help="a model that trains in a minute, to prove the road")
     args = parser.parse_args(argv)
@@ -190,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
     world = World.join(args.device)
     cuda = world.device.type == "cuda"
     plan = Plan(
-        **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing")},
+        **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing", "muon")},
         seconds=60 * args.minutes,
         loaders=args.loaders or (GPU_LOADERS if cuda else 1),
         compiled=cuda if args.compile is None else args.compile,

@@ -134,3 +134,39 @@ def test_a_checkpoint_of_before_is_still_read(tmp_path):
     run.step(drawn(2))
     resumed.step(drawn(2))
     assert largest_difference(weights(run), weights(resumed)) == 0.0
+
+
+# --- Muon ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_muon_goes_on_to_the_bit(tmp_path):
+    plan = dataclasses.replace(PLAN, muon=True, ears=0.1)
+    lived = Run(plan, config_of("tiny"), tmp_path, tmp_path)
+    lived.step(drawn(1))
+    lived.save()
+    lived.step(drawn(2))
+    resumed = Run(plan, config_of("tiny"), tmp_path, tmp_path)
+    resumed.resume()
+    resumed.step(drawn(2))
+    assert largest_difference(weights(lived), weights(resumed)) == 0.0
+
+
+def test_muon_moves_the_matrices_inside_and_every_parameter_has_one_group(tmp_path):
+    run = Run(dataclasses.replace(PLAN, muon=True, ears=0.1), config_of("tiny"), tmp_path, tmp_path)
+    groups = run.optimizer.param_groups
+    members = [id(p) for group in groups for p in group["params"]]
+    names = {id(p): name for name, p in run.learner.named_parameters()}
+    assert sorted(members) == sorted(names)
+    turned = {names[id(p)] for group in groups if group.get("muon") for p in group["params"]}
+    assert "backbone.layers.0.attention.query.weight" in turned
+    assert "encoder.heard_1" in turned
+    assert not any("router" in name or "heads" in name or "fed" in name or "text" in name for name in turned)
+    slow = {names[id(p)] for group in groups if group.get("share") == 0.1 for p in group["params"]}
+    assert slow == {name for name, p in run.learner.named_parameters() if p.ndim > 1 and run.learner.hears(name)}
+
+
+def test_a_checkpoint_of_the_other_optimizer_is_refused(tmp_path):
+    Run(PLAN, config_of("tiny"), tmp_path, tmp_path).save()
+    other = Run(dataclasses.replace(PLAN, muon=True), config_of("tiny"), tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="--resume needs --no-muon"):
+        other.resume()

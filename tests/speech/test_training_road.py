@@ -9,11 +9,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from schemas.records import Manner
-from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, RATE_HZ, VOICED_PLACE
+from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, RATE_HZ, VOICED_PLACE, StackSize
 from services.interaction.speech.head import SpeechHead
+from services.interaction.speech.layers import Stack
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import F0_MEAN, Vocoder
 from tests.speech.voices import samples, say, ticks
@@ -21,7 +22,7 @@ from training.speech import served, teacher, tiny
 from training.speech.data import LEVEL, level, manners_of, read, source_turns
 from training.speech.export import emphasised
 from training.speech.head import horizons
-from training.speech.loop import begin_from, trained
+from training.speech.loop import Plan, begin_from, optimisers, train, trained
 from training.speech.manner_texts import jobs
 from training.speech.manners import DELIVERIES, SUNG_HZ, melody
 from training.speech.teacher import VOICES
@@ -169,3 +170,39 @@ def test_horizons_hide_whole_words_never_parts():
     for row in seen:
         assert len({row[i] for i in range(4)}) == len({row[i] for i in range(4, 8)}) == 1
         assert row[0] in (4, 8, 13) and row[4] in (8, 11, 13) and row[11] == 13
+
+
+def test_training_goes_on_to_the_bit_with_both_optimizers(tmp_path):
+    size = StackSize(8, 16, 2, 3)
+
+    def losses_of(net):
+        def losses(step):
+            x = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(step))
+            return {"far": (net(x) - x[..., :3]).square().mean()}
+
+        return losses
+
+    def fresh():
+        torch.manual_seed(3)
+        return Stack(size, 5, 3)
+
+    whole, parts = fresh(), fresh()
+    assert [bool(group.get("muon")) for group in optimisers(whole, 1e-2).param_groups] == [False, True]
+    train(whole, losses_of(whole), Plan(6, 1e-2), tmp_path / "whole.safetensors")
+    train(parts, losses_of(parts), Plan(3, 1e-2), tmp_path / "parts.safetensors")
+    again = fresh()
+    train(again, losses_of(again), Plan(6, 1e-2), tmp_path / "parts.safetensors")
+    for name, one in whole.state_dict().items():
+        assert torch.equal(one, again.state_dict()[name]), name
+    averages = trained(tmp_path / "whole.safetensors"), trained(tmp_path / "parts.safetensors")
+    assert all(torch.equal(one, averages[1][name]) for name, one in averages[0].items())
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    net = Stack(StackSize(8, 16, 1, 3), 5, 3)
+    path = tmp_path / "net.safetensors"
+    train(net, lambda _: {"far": net(torch.ones(1, 4, 5)).square().mean()}, Plan(1, 1e-2), path)
+    tensors = load_file(path)
+    save_file({name: t for name, t in tensors.items() if "momentum" not in name}, path)
+    with pytest.raises(ValueError, match="another optimizer"):
+        train(net, lambda _: {}, Plan(2, 1e-2), path)

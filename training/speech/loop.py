@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.optimizers import Groups, Optimizers
+
 Losses = dict[str, Tensor]
 AVERAGE = 0.9985  # share of the average that a step keeps
+DECAY = 0.01  # of the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +75,41 @@ def begin_from(net: nn.Module, weights: Path, part: str) -> None:
         raise RuntimeError(f"{weights}: {part} does not fit: {unknown or 'nothing of it there'}")
 
 
-def _tensors(net: nn.Module, optimiser: torch.optim.AdamW, step: int, average: Average) -> dict[str, Tensor]:
+def optimisers(net: nn.Module, rate: float) -> Optimizers:
+    """Muon for the blocks' matrices, AdamW for all else."""
+    turned, others = [], []
+    for name, parameter in net.named_parameters():
+        (turned if "blocks." in name and name.endswith((".up.weight", ".down.weight")) else others).append(parameter)
+    groups: Groups = [{"params": others, "weight_decay": DECAY}]
+    return Optimizers([*groups, *([{"params": turned, "weight_decay": DECAY, "muon": True}] if turned else [])], rate)
+
+
+def _tensors(net: nn.Module, optimiser: Optimizers, step: int, average: Average) -> dict[str, Tensor]:
     """Weights, their average, moments and step: all that a resumed run needs, as plain tensors."""
     out = {f"net.{name}": p.detach().clone() for name, p in net.state_dict().items()}
     out |= {f"avg.{name}": t.clone() for name, t in average.weights.items()}
     out["step"] = torch.tensor(step)
-    for index, parameter in enumerate(net.parameters()):
-        state = optimiser.state.get(parameter, {})
-        for name in ("exp_avg", "exp_avg_sq"):
-            if name in state:
-                out[f"opt.{index}.{name}"] = state[name].detach().clone()
+    for index, moments in optimiser.state_dict()["state"].items():
+        out |= {f"opt.{index}.{name}": t.detach().clone() for name, t in moments.items()}
     return out
 
 
-def _resume(path: Path, net: nn.Module, optimiser: torch.optim.AdamW, average: Average) -> int:
+def _resume(path: Path, net: nn.Module, optimiser: Optimizers, average: Average) -> int:
+    """Raises ``ValueError`` when the checkpoint is of a run without Muon."""
     saved = load_file(path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in saved.items():
+        if name.startswith("opt."):
+            _, index, moment = name.split(".")
+            state.setdefault(int(index), {})[moment] = tensor
+    known = optimiser.state_dict()
+    turned = [place for group in known["param_groups"] if group.get("muon") for place in group["params"]]
+    if state and any("momentum_buffer" not in state.get(place, {}) for place in turned):
+        raise ValueError(f"{path}: made with another optimizer; begin anew, --begin-from a release")
     net.load_state_dict({name[4:]: t for name, t in saved.items() if name.startswith("net.")})
     average.weights = {name: saved[f"avg.{name}"] for name in average.weights}
-    step = int(saved["step"])
-    for index, parameter in enumerate(net.parameters()):
-        if f"opt.{index}.exp_avg" in saved:
-            optimiser.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": saved[f"opt.{index}.exp_avg"],
-                "exp_avg_sq": saved[f"opt.{index}.exp_avg_sq"],
-            }
-    return step
+    optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
+    return int(saved["step"])
 
 
 def _save(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -110,7 +122,7 @@ def _save(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoint: Path) -> None:
     """Minimise the sum of what ``losses(step)`` gives. Goes on where ``checkpoint`` stands; writes it at the end."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = optimisers(net, plan.rate)
     average = Average(net)
     step = _resume(checkpoint, net, optimiser, average) if checkpoint.exists() else 0
     torch.set_num_threads(1)  # small products: a second thread waits more than it works
@@ -122,7 +134,7 @@ def train(net: nn.Module, losses: Callable[[int], Losses], plan: Plan, checkpoin
             group["lr"] = rate_at(plan, step, elapsed)
         parts = losses(step)
         total = torch.stack(list(parts.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
