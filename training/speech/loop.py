@@ -77,7 +77,8 @@ def begin_from(net: nn.Module, weights: Path, part: str) -> None:
 
 def optimisers(net: nn.Module, rate: float) -> Optimizers:
     """Muon for the blocks' matrices, AdamW for all else."""
-    turned, others = [], []
+    turned: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in net.named_parameters():
         (turned if "blocks." in name and name.endswith((".up.weight", ".down.weight")) else others).append(parameter)
     groups: Groups = [{"params": others, "weight_decay": DECAY}]
