@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.encoder.model import EncoderNet
+from services.encoder.model import TEXT_BUCKETS, EncoderNet
 from services.interaction.nano.config import COPY, KEEP, NONE, TASKS, NanoConfig
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs, trigger_of
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
@@ -23,11 +23,12 @@ SILENCE_WEIGHT = 0.7
 UNHEARD_WEIGHT = 0.3
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
-LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.0, "event": 1.0, "task": 1.5, "ending": 0.2}
+LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.3, "event": 1.0, "task": 1.5, "ending": 0.2}
 # Decisions that mean something in few ticks, averaged over those.
-SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.2, "manner": 0.2}
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.3, "manner": 0.2}
 HINT_WEIGHTS = {"phones": 0.6, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
+STRANGE_WORDS = 0.12  # of what is typed
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 11)
 
 
@@ -49,6 +50,12 @@ def varied(codes: Tensor) -> Tensor:
     width = torch.randint(0, 13, (n, 1), device=device) * (torch.rand(n, 1, device=device) < 0.5)
     hidden = ((band >= first) & (band < first + width))[:, None, None, None, :]
     return torch.where(hidden, torch.randint(20, 76, (n, 1, 1, 1, 1), device=device).float(), moved)
+
+
+def misspelt(words: Tensor) -> Tensor:
+    """Buckets of typed words, some of them others: as words look that training never typed."""
+    strange = torch.rand(words.shape, device=words.device) < STRANGE_WORDS
+    return torch.where(strange, torch.randint(0, TEXT_BUCKETS, words.shape, device=words.device), words)
 
 
 class Outputs(NamedTuple):
@@ -111,7 +118,8 @@ class Learner(nn.Module):
         text, has_text = torch.zeros_like(video), torch.zeros_like(has_video)
         if len(batch.words_at):
             at = tuple(batch.words_at.unbind(1))
-            text = text.index_put(at, self.encoder.words(batch.words, batch.words_from))
+            words = misspelt(batch.words) if drop else batch.words
+            text = text.index_put(at, self.encoder.words(words, batch.words_from))
             has_text.index_put_(at, yes)
         fed = batch.fed
         if drop:

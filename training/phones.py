@@ -31,14 +31,31 @@ def from_flite(names: list[str], ends: list[int]) -> list[Phone]:
     return [(_PLACE.get(name, UNKNOWN), end) for name, end in zip(names, ends, strict=True)]
 
 
+_TWO_AS_ONE = {
+    "aɪ": "ay", "eɪ": "ey", "oʊ": "ow", "əʊ": "ow", "aʊ": "aw", "ɔɪ": "oy", "tʃ": "ch", "dʒ": "jh", "ɜɹ": "er", "əɹ": "er",
+}  # fmt: skip
+_VOWELS = frozenset("AIOQWYaeiouæɑɐɒɔəɛɜɪʊʌɚᵊᵻ")
+
+
 def from_ipa(symbols: str, ends: list[int]) -> list[Phone]:
-    """Kokoro's symbols: a stress mark's time is its vowel's, a space's is nobody's, a mark's is a pause."""
-    out: list[Phone] = []
+    """Kokoro's symbols: a stress mark's time is its vowel's, a space's is nobody's, a mark's is a pause. Some engines
+    write a diphthong, an affricate or an r-coloured vowel as two symbols: they are one phone here, as flite has them."""
+    sounds: list[tuple[str, int]] = []
     for symbol, end in zip(symbols, ends, strict=True):
-        if symbol in _BEFORE_NEXT:
-            continue
-        if symbol == _WITH_LAST and out:
-            out[-1] = (out[-1][0], end)
+        if symbol == _WITH_LAST and sounds:
+            sounds[-1] = (sounds[-1][0], end)
+        elif symbol not in _BEFORE_NEXT:
+            sounds.append((symbol, end))
+    out: list[Phone] = []
+    place = 0
+    while place < len(sounds):
+        pair = "".join(symbol for symbol, _ in sounds[place : place + 2])
+        after = sounds[place + 2][0] if place + 2 < len(sounds) else ""
+        joined = pair in _TWO_AS_ONE and not (pair == "əɹ" and after in _VOWELS)
+        place += 2 if joined else 1
+        symbol, end = sounds[place - 1]
+        if joined:
+            out.append((_PLACE[_TWO_AS_ONE[pair]], end))
         elif symbol in ".,?!;:^$":
             out.append((0, end))
         else:

@@ -86,13 +86,13 @@ class Recipe:
     """Shares of what happens in a session; evaluation sets them to study one skill at a time."""
 
     pause: float = 0.4
-    interrupt: float = 0.3
+    interrupt: float = 0.35
     backchannel: float = 0.22
-    typed: float = 0.13
+    typed: float = 0.17
     story: float = 0.12
-    order: float = 0.4
+    order: float = 0.34
     brief: float = 0.4  # of orders: those that nothing comes of, for something else follows
-    aside: float = 0.09
+    aside: float = 0.12
     cough: float = 0.25
     listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.3  # of orders: those about what is seen
@@ -113,7 +113,7 @@ class Recipe:
     result_delay: tuple[int, int] = (4, 22)
     voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
     speech_rate: tuple[float, float] = (0.75, 1.3)
-    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.42, "count": 0.08, "open": 0.50})
+    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.54, "count": 0.08, "open": 0.38})
 
 
 def written(turns: Iterable[UserTurn]) -> Iterator[tuple[UserTurn, str, int]]:

@@ -20,3 +20,14 @@ def test_marks_give_their_time_to_their_neighbours():
 
 def test_flite_says_them_itself():
     assert from_flite(["pau", "hh", "nonsense"], [5, 9, 12]) == [(0, 5), (PHONES.index("hh"), 9), (UNKNOWN, 12)]
+
+
+def test_what_one_engine_writes_as_two_symbols_is_one_phone():
+    def named(symbols):
+        return [PHONES[p] for p, _ in from_ipa(symbols, list(range(1, len(symbols) + 1)))]
+
+    assert named("fˈaɪv") == named("fˈIv") == ["f", "ay", "v"]
+    assert named("tʃˈɜːtʃ") == named("ʧˈɜɹʧ") == ["ch", "er", "ch"]
+    assert named("wˈɔːɾəɹ") == ["w", "ao", "t", "er"]
+    assert named("əɹˈWnd") == ["ax", "r", "aw", "n", "d"]  # the r belongs to what follows
+    assert from_ipa("fˈaɪv", [10, 20, 40, 60, 70])[1] == (PHONES.index("ay"), 60)
