@@ -31,15 +31,15 @@ def from_flite(names: list[str], ends: list[int]) -> list[Phone]:
     return [(_PLACE.get(name, UNKNOWN), end) for name, end in zip(names, ends, strict=True)]
 
 
-_TWO_AS_ONE = {
-    "aɪ": "ay", "eɪ": "ey", "oʊ": "ow", "əʊ": "ow", "aʊ": "aw", "ɔɪ": "oy", "tʃ": "ch", "dʒ": "jh", "ɜɹ": "er", "əɹ": "er",
-}  # fmt: skip
+_TWO_AS_ONE = dict(
+    zip("aɪ eɪ oʊ əʊ aʊ ɔɪ tʃ dʒ ɜɹ əɹ".split(), "ay ey ow ow aw oy ch jh er er".split(), strict=True),
+)
 _VOWELS = frozenset("AIOQWYaeiouæɑɐɒɔəɛɜɪʊʌɚᵊᵻ")
 
 
 def from_ipa(symbols: str, ends: list[int]) -> list[Phone]:
     """Kokoro's symbols: a stress mark's time is its vowel's, a space's is nobody's, a mark's is a pause. Some engines
-    write a diphthong, an affricate or an r-coloured vowel as two symbols: they are one phone here, as flite has them."""
+    write a diphthong, an affricate or an r-coloured vowel as two symbols: it is one phone here, as flite has it."""
     sounds: list[tuple[str, int]] = []
     for symbol, end in zip(symbols, ends, strict=True):
         if symbol == _WITH_LAST and sounds:

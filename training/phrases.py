@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from training.skills.intents import FIXED
-from training.skills.orders import CONFIRMED, FINGERS, HOW_LONG, orders
+from training.skills.orders import CONFIRMED, FINGERS, HOW_LONG, Order, orders
 from training.skills.requests import is_command, requests
 from training.skills.speech import free_speech
 from training.voices import evaluation
@@ -27,7 +27,8 @@ COUNTS = range(3, 11)
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background;
-    ``task`` is what stands from then on, ``word`` what is to be said for it, ``trigger`` the word that it waits for."""
+    ``task`` is what stands from then on, ``word`` what is to be said for it, ``trigger`` the word that it waits for;
+    ``framed`` if it is another order with words around it."""
 
     text: str
     intent: str
@@ -37,6 +38,7 @@ class Phrase:
     task: str = ""
     word: str = ""
     trigger: str = ""
+    framed: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -193,10 +195,24 @@ def _requests(known: Iterable[Phrase]) -> list[Phrase]:
     ]
 
 
+def _order(order: Order) -> Phrase:
+    return Phrase(
+        order.text,
+        order.kind,
+        CONFIRMED,
+        order.held_out,
+        task=order.task,
+        word=order.word,
+        trigger=order.trigger,
+        framed=order.framed,
+    )
+
+
 def _orders() -> list[Phrase]:
     asked = (("how_long", HOW_LONG), ("fingers", FINGERS))
+    evaluated = _evaluated()
     return [
-        *(Phrase(o.text, o.kind, CONFIRMED, o.held_out, task=o.task, word=o.word, trigger=o.trigger) for o in orders()),
+        *(_order(o) for o in orders() if not (o.framed and _plain(o.text) in evaluated)),
         *(
             Phrase(text, intent, UNSEEN, held_out)
             for intent, halves in asked

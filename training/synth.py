@@ -61,12 +61,22 @@ def shard_path(voice: Voice, folder: Path = CORPUS) -> Path:
 # espeak's carriers would be of no use, for it does not say where words end. Flite's voices deal the requests out (0).
 # The twelve of nano's own voice say every text more than once between them.
 _SHARES: dict[str, dict[str, float]] = {
-    "flite": {"fixed": 1, "open": 0, "order": 0.6, "stories": 0.34, "carriers": 0.6, "countings": 0.6, "asides": 0.6},
-    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "stories": 0.04, "asides": 0.1},
+    "flite": {
+        "fixed": 1,
+        "open": 0,
+        "order": 0.6,
+        "framed": 0.2,
+        "stories": 0.34,
+        "carriers": 0.6,
+        "countings": 0.6,
+        "asides": 0.6,
+    },
+    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "framed": 0.02, "stories": 0.04, "asides": 0.1},
     "own": {
         "fixed": 0.3,
         "open": 0.12,
         "order": 0.12,
+        "framed": 0.14,
         "stories": 0.12,
         "carriers": 0.14,
         "countings": 0.3,
@@ -76,13 +86,14 @@ _SHARES: dict[str, dict[str, float]] = {
         "fixed": 0.06,
         "open": 0.02,
         "order": 0.012,
+        "framed": 0.003,
         "stories": 0.006,
         "carriers": 0.01,
         "countings": 0.04,
         "asides": 0.03,
     },
 }
-# Kinds that joined later are dealt to a voice by dice of their own, so that what it said before stays what it says.
+# What joined later is dealt to a voice by dice of their own, so that what it said before stays what it says.
 _LATER = ("hear",)
 _HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}  # nano's own voice has no held-out speakers
 
@@ -105,16 +116,17 @@ def texts_for(voice: Voice, seed: int = 0) -> list[str]:
     for kind, texts in FREE[False].items():
         chosen += [text for text in texts if rng.random() < shares.get(kind, 0)]
     later = random.Random(f"{seed}/{voice.name}/later")
-    chosen += [p.text for p in TRAINING if p.intent in _LATER and later.random() < shares[_kind(p)]]
+    joined = [p for p in TRAINING if p.intent in _LATER and not p.framed] + [p for p in TRAINING if p.framed]
+    chosen += [p.text for p in joined if later.random() < shares[_kind(p)]]
     return list(dict.fromkeys(short + chosen))
 
 
 def _first(phrases: Iterable[Phrase]) -> list[Phrase]:
-    return [p for p in phrases if p.intent not in _LATER]
+    return [p for p in phrases if p.intent not in _LATER and not p.framed]
 
 
 def _kind(phrase: Phrase) -> str:
-    return "order" if phrase.task else "open" if phrase.delegate else "fixed"
+    return "framed" if phrase.framed else "order" if phrase.task else "open" if phrase.delegate else "fixed"
 
 
 def _dealt(voice: Voice) -> list[str]:

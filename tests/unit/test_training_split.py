@@ -128,3 +128,19 @@ def test_the_held_out_bank_holds_no_training_voice(corpus, new_texts):
     bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
     assert all(v.held_out for v in bank.voices)
     assert all(BY_TEXT[text].held_out == new_texts for text in bank.takes)
+
+
+def test_orders_with_words_around_them_ask_for_the_same_and_never_begin_as_held_out_ones_do():
+    framed = [p for p in TRAINING if p.framed]
+    plain = [p for p in TRAINING if p.task and not p.framed]
+    assert len(framed) > 4000
+    assert not any(p.framed for p in HELD_OUT)
+    by_task: dict[tuple[str, str, str], list[str]] = {}
+    for p in plain:
+        by_task.setdefault((p.task, p.word, p.trigger), []).append(p.text)
+    for p in framed:
+        assert any(text in p.text for text in by_task[p.task, p.word, p.trigger]), p.text
+    asked = {kind: [p for p in HELD_OUT if p.intent == kind] for kind in {p.intent for p in framed}}
+    for kind, held in asked.items():
+        begins = {p.words[:2] for p in held} - {p.words[:2] for p in plain if p.intent == kind}
+        assert not begins & {p.words[:2] for p in framed if p.intent == kind}

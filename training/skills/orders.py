@@ -6,9 +6,10 @@ registers until it is done or called off. Templates are split: held-out ones are
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from services.interaction.nano.config import COLOURS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
@@ -25,6 +26,19 @@ from training.skills.words import (
 
 CONFIRMED = ("okay",)
 PER_KIND = 600  # combinations of a kind that are spoken; each voice says a share of them
+FRAMED = 400  # more of a kind, with words around them
+_BEFORE = (
+    "okay; now; hey; so; fine; right; listen; okay now; well; hello; next; and now; one more thing; hi there; good"
+).split("; ")
+_ASKING = (
+    "could you; can you; i want you to; i need you to; i would like you to; go on and; be so kind and; will you; "
+    "try to; you should; it would be nice if you could"
+).split("; ")
+_BEHIND = "please; for me; okay; if you can; thank you; thanks; will you; got it; that would be nice".split("; ")
+_IMPERATIVES = frozenset(
+    "say tell call shout count watch look let give repeat keep warn announce remind wait listen alert speak translate "
+    "correct check set help start go turn put time note remember measure".split()
+)
 
 # kind: (training templates, held-out templates); {n} a number word, {w} a word to say, {c} a category or colour,
 # {x} one word to listen for
@@ -262,6 +276,7 @@ class Order:
     word: str
     held_out: bool
     trigger: str = ""
+    framed: bool = False
 
 
 def _hearing(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], str]:
@@ -293,8 +308,47 @@ def _filled(kind: str, rng: random.Random) -> tuple[str, dict[str, str], str]:
     return kind, {"a": rng.choice(ACTIONS)} if kind == "action" else {}, ""
 
 
+def _around(rng: random.Random, text: str, refused: set[str]) -> str:
+    """An order with words before or behind it, or asked for as one asks somebody; not in a way that is ``refused``."""
+    words = text.split()
+    frames = [frame for frame in _ASKING if " ".join(frame.split()[:2]) not in refused]
+    asked = words[0] in _IMPERATIVES and rng.random() < 0.5
+    if asked:
+        text = f"{rng.choice(frames)} {text}"
+    if rng.random() < 0.4 or not asked:
+        text = f"{rng.choice([b for b in _BEFORE if b.split()[-1] != text.split()[0]])} {text}"
+    if rng.random() < 0.3 and "please" not in words:
+        text = f"{text} {rng.choice(_BEHIND)}"
+    return text
+
+
+def framed_orders(known: Iterable[Order]) -> Iterator[Order]:
+    """Training orders once more, with words around them. How a kind's held-out templates begin, none of it does."""
+    rng = random.Random("framed orders")
+    kinds: dict[str, list[Order]] = {}
+    for order in known:
+        if not order.held_out:
+            kinds.setdefault(order.kind, []).append(order)
+    for kind, mine in kinds.items():
+        refused = {" ".join(template.split()[:2]) for template in _TEMPLATES[kind][1].split("; ")}
+        for order in rng.choices(mine, k=FRAMED):
+            text = _around(rng, order.text, refused)
+            if " ".join(text.split()[:2]) not in refused:
+                yield dataclasses.replace(order, text=text, framed=True)
+
+
 def orders() -> Iterator[Order]:
     """All that are spoken, the same every time; a text that the held-out half has is not in the other."""
+    plain = list(_plain_orders())
+    seen = {order.text for order in plain}
+    yield from plain
+    for order in framed_orders(plain):
+        if order.text not in seen:
+            seen.add(order.text)
+            yield order
+
+
+def _plain_orders() -> Iterator[Order]:
     rng = random.Random("orders")
     seen: set[str] = set()
     for kind, halves in _TEMPLATES.items():
