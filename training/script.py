@@ -95,7 +95,7 @@ class Recipe:
     aside: float = 0.12
     cough: float = 0.25
     listening: float = 0.0  # sessions of nothing but speech, without an order
-    sight: float = 0.3  # of orders: those about what is seen
+    sight: float = 0.36  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
