@@ -226,3 +226,37 @@ def test_decisions_know_whether_the_awaited_word_is_what_they_write_down():
     assert not torch.equal(found.text, without.text)
     assert spotting(without.heard, likely[..., None])[0, 0, 0] > 0.3
     assert not spotting(without.heard, nothing[..., None]).any()
+
+
+def hearing(nano: NanoModel, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on what the transcript's head takes for the user's words is this."""
+    coming, forward = iter(ids), nano._forward
+
+    def heard(batch, sessions):
+        decisions = forward(batch, sessions)
+        logits = torch.zeros_like(decisions.heard)
+        for row in range(len(batch)):
+            logits[row, :, next(coming)] = 1.0
+        return decisions._replace(heard=logits)
+
+    monkeypatch.setattr(nano, "_forward", heard)
+
+
+def test_a_word_that_is_heard_in_two_ticks_running_is_written_once(monkeypatch):
+    nano = model()
+    nano.open("a", 0)
+    hearing(nano, [0, 4, 4, 4, 0, 4, 5, 4], monkeypatch)
+    written = [nano.step([item])[0].user_text for item in frames("a", 8)]
+    assert written == ["", " h3", "", "", "", " h3", " h4", " h3"]
+
+
+def test_a_restored_session_knows_what_was_just_written(monkeypatch):
+    nano = model()
+    nano.open("a", 0)
+    inputs = frames("a", 4)
+    hearing(nano, [0, 4, 4, 4], monkeypatch)
+    nano.prefill(inputs[:2], [NOTHING_YET, NOTHING_YET])
+    assert nano.step(inputs[2:3])[0].user_text == ""
+    nano.close("a")
+    nano.open("a", 0)
+    assert nano.step(inputs[:1])[0].user_text == " h3", "another session"

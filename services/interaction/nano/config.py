@@ -97,9 +97,10 @@ class NanoConfig:
         """How many former ticks a restore must read.
 
         Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more; and the
-        oldest of these ticks is fed with the output of the one before it.
+        oldest of these ticks is fed with the output of the one before it. One tick more, and what the last one heard is
+        exact too, which is not written down again.
         """
-        return sum(window - 1 + 1 for window in self.windows) + 1
+        return sum(window - 1 + 1 for window in self.windows) + 2
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")

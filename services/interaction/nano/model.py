@@ -37,6 +37,7 @@ from services.interaction.nano.config import (
     NanoConfig,
 )
 from services.interaction.nano.network import (
+    HEARD,
     Decisions,
     LayerState,
     NanoNet,
@@ -78,13 +79,15 @@ class VersionMismatch(ValueError):
 
 @dataclass(slots=True)
 class _Session:
-    """``begins`` is the first tick that its memory covers; ``fed`` the former tick's tokens."""
+    """``begins`` is the first tick that its memory covers; ``fed`` the former tick's tokens; ``heard`` what the former
+    tick took for the user's word, written down or not."""
 
     slot: int
     begins: int
     next_tick: int
     fed: Tokens
     seed: int = 0
+    heard: int = NONE
 
 
 def backbone_version(tensors: dict[str, Tensor]) -> str:
@@ -250,8 +253,11 @@ class NanoModel:
             self._throw(ids, decisions.text, sessions)
         outputs = []
         for item, session, chosen in zip(batch, sessions, ids.tolist(), strict=True):
+            heard = chosen[HEARD]
+            if heard == session.heard:  # a word's end lies near a tick's: it is heard in both, and was said once
+                chosen[HEARD] = NONE
             output = self._decide(item, session.fed, chosen)
-            session.fed = Tokens(*output.tokens)
+            session.fed, session.heard = Tokens(*output.tokens), heard
             outputs.append(output)
         return outputs
 
@@ -269,9 +275,10 @@ class NanoModel:
             self._check(tokens)
         for round_ in rounds(inputs):
             sessions = [self._sessions[inputs[at].session_id] for at in round_]
-            self._forward([inputs[at] for at in round_], sessions)
-            for at, session in zip(round_, sessions, strict=True):
-                session.fed = Tokens(*outputs[at])
+            decisions = self._forward([inputs[at] for at in round_], sessions)
+            heard = decisions.heard.argmax(dim=-1).squeeze(1).tolist()
+            for at, session, word in zip(round_, sessions, heard, strict=True):
+                session.fed, session.heard = Tokens(*outputs[at]), word
 
     def quiet(self, session_id: str) -> tuple[int, ...]:
         """See the protocol: nothing is decided, and time passes in the registers."""
