@@ -10,7 +10,7 @@ import math
 import random
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ MIX = "mix"
 BATCH = 8
 _END = 6  # frames of silence behind the last sound
 Floats = npt.NDArray[np.float32]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Speaker(NamedTuple):
@@ -97,6 +98,11 @@ def _durations(log_frames: Tensor, pace: float) -> npt.NDArray[np.int64]:
     return out
 
 
+def _filled(net: Net, weights: dict[str, Tensor]) -> Net:
+    net.load_state_dict(weights)
+    return net.eval()
+
+
 class OwnVoice:
     """The stage's networks, offline. Raises ``FileNotFoundError`` without its weights."""
 
@@ -109,13 +115,10 @@ class OwnVoice:
         for name, tensor in load_file(folder / WEIGHTS).items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = tensor.float()
-        head, vocoder, letters = SpeechHead(config), Vocoder(config), LetterNet()
-        for net, part in ((head, "head"), (vocoder, "vocoder"), (letters, "letters")):
-            assert isinstance(net, nn.Module)
-            net.load_state_dict(parts[part])
-            net.eval()
-        self._head, self._vocoder, self._embedding = head, vocoder, head.voices.weight.detach().clone()
-        guess = speak_letters(letters)
+        self._head = _filled(SpeechHead(config), parts["head"])
+        self._vocoder = _filled(Vocoder(config), parts["vocoder"])
+        self._embedding = self._head.voices.weight.detach().clone()
+        guess = speak_letters(_filled(LetterNet(), parts["letters"]))
         self._speak = {a: Phonemiser(read_lexicon(folder / LEXICON, a), a, guess) for a in ACCENTS}
 
     def symbols(self, text: str, accent: str) -> tuple[str, list[int] | None]:
