@@ -25,6 +25,7 @@ from training.phrases import FREE, HELD_OUT, PHRASES, TRAINING
 from training.synth import CORPUS
 
 HISTORY = "training.json"
+HEARING = "hearing alone"
 COLOURS = 10  # of the plot; then lines are dashed
 
 def plot(progress: dict[str, Any], folder: Path) -> None:
@@ -91,7 +92,7 @@ exactly. Decisions are the most probable ones; nothing is sampled.
 ## Training
 {stages_table(stages)}
 
-AdamW, bfloat16 products, averaged weights; wall time on a shared 2-core machine
+AdamW (from 0.6.0 on Muon for the matrices inside), bfloat16 products, averaged weights; wall time on a shared 2-core machine
 ({platform.machine()}, no GPU), other work running beside it.
 
 {notes}
@@ -107,7 +108,8 @@ gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving
 
 {voices_table()}
 
-A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices.
+A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices; `own` is the voice of `models/speech`, a
+speaker bent anew each take (`training/own.py`), `mix` two of its voices mixed.
 
 ![loss](loss.png)
 ![skills](skills.png)
@@ -141,7 +143,7 @@ def stage_of(run: Path, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
     stage = {name: plan[name] for name in names} | {
         "release": release,
         "steps": progress["step"],
-        "parts": "hearing alone" if plan.get("hearing") else plan.get("parts", ""),
+        "parts": HEARING if plan.get("hearing") else plan.get("parts", ""),
         "seconds": progress["seconds"],
         "sessions_heard": progress["sessions_heard"],
     }
@@ -166,7 +168,8 @@ def main(argv: list[str] | None = None) -> int:
     made = [stage_of(run, name) for run, name in zip(args.run, names, strict=True)]
     stages = [old for old in known["stages"] if old["release"].partition(",")[0] != release]
     stages += [stage for stage, _ in made]
-    progress = max((progress for _, progress in made), key=lambda one: int(one["step"]))
+    # the curves are of the longest run that taught everything, if there is one
+    _, progress = max(made, key=lambda one: (one[0]["parts"] != HEARING, int(one[0]["steps"])))
     notes = known["notes"] + ([args.notes] if args.notes and args.notes not in known["notes"] else [])
     corpus = spoken_hours(args.corpus) or known.get("corpus", {})
     history.write_text(json.dumps({"stages": stages, "notes": notes, "corpus": corpus}, indent=1) + "\n")
