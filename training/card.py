@@ -92,8 +92,8 @@ exactly. Decisions are the most probable ones; nothing is sampled.
 ## Training
 {stages_table(stages)}
 
-AdamW (from 0.6.0 on Muon for the matrices inside), bfloat16 products, averaged weights; wall time on a shared 2-core machine
-({platform.machine()}, no GPU), other work running beside it.
+AdamW (from 0.6.0 on Muon for the matrices inside), bfloat16 products, averaged weights; wall time on a shared 2-core
+machine ({platform.machine()}, no GPU), other work running beside it.
 
 {notes}
 
@@ -108,8 +108,8 @@ gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving
 
 {voices_table()}
 
-A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices; `own` is the voice of `models/speech`, a
-speaker bent anew each take (`training/own.py`), `mix` two of its voices mixed.
+A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices; `own` is the voice of
+`models/speech`, a speaker bent anew each take (`training/own.py`), `mix` two of its voices mixed.
 
 ![loss](loss.png)
 ![skills](skills.png)
