@@ -185,11 +185,6 @@ class OwnVoice:
         return features
 
 
-def own_ready() -> bool:
-    """Whether there is a released voice."""
-    return (MODEL / WEIGHTS).is_file()
-
-
 @lru_cache(maxsize=1)
 def own_voice() -> OwnVoice:
     """The released one, on one thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -24,13 +25,13 @@ import soundfile
 import soxr
 
 from training.kokoro import Kokoro, kokoro_ready
-from training.own import BATCH, own_ready, own_voice
 from training.phones import Phone, from_flite
 from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING, Phrase
 from training.voices import Voice, load
 
 RATE_HZ = 16_000
 CORPUS = Path(os.environ.get("MICROTURN_CORPUS", "build/corpus"))
+OWN_WEIGHTS = Path("models/speech/speech.safetensors")
 Pcm = npt.NDArray[np.int16]
 
 
@@ -232,6 +233,8 @@ def said_by(voice: Voice, texts: list[str], scratch: Path) -> Iterator[tuple[str
 
 def _own(voice: Voice, texts: list[str]) -> Iterator[tuple[str, Spoken]]:
     """In batches of about one length, which are said at once."""
+    from training.own import BATCH, own_voice  # torch: infra.eval.generate speaks without it
+
     speaker, ordered = own_voice(), sorted(texts, key=len)
     for first in range(0, len(ordered), BATCH):
         batch = ordered[first : first + BATCH]
@@ -311,6 +314,11 @@ def read_shard(path: Path) -> tuple[Pcm, list[Take]]:
         return shard["pcm"], _takes(shard)
 
 
+def own_ready() -> bool:
+    """Whether nano's own voice can speak: torch is installed, and there is a release of the speech stage."""
+    return importlib.util.find_spec("torch") is not None and OWN_WEIGHTS.is_file()
+
+
 def _nice() -> None:
     os.nice(5)
 
@@ -324,7 +332,7 @@ def build(voices: list[Voice], folder: Path, limit: int | None = None, workers: 
         print("kokoro is not installed (docs/training.md): its voices are left out", flush=True)
         todo = [v for v in todo if v.engine != "kokoro"]
     if any(v.engine == "own" for v in todo) and not own_ready():
-        print("models/speech has no weights: nano's own voice is left out", flush=True)
+        print(f"no torch, or no {OWN_WEIGHTS}: nano's own voice is left out", flush=True)
         todo = [v for v in todo if v.engine != "own"]
     started = time.monotonic()
     with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_nice) as pool:
