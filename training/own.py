@@ -35,11 +35,12 @@ from services.interaction.speech.letters import LetterNet, speak_letters
 from services.interaction.speech.speaker import CONFIG, LEXICON, WEIGHTS
 from services.interaction.speech.vocoder import F0_SCALE, SILENCE, Vocoder
 from training.phones import Phone, from_ipa
+from training.synth import OWN_WEIGHTS
 
-MODEL = Path("models/speech")
 MIX = "mix"
 BATCH = 8
 _END = 6  # frames of silence behind the last sound
+_FRAME = 200  # samples of 16 kHz in a frame
 Floats = npt.NDArray[np.float32]
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -108,7 +109,7 @@ class OwnVoice:
 
     rate_hz = RATE_HZ
 
-    def __init__(self, folder: Path = MODEL) -> None:
+    def __init__(self, folder: Path = OWN_WEIGHTS.parent) -> None:
         config = SpeechConfig.load(folder / CONFIG)
         self.names, self.accents = config.voices, config.accents
         parts: dict[str, dict[str, Tensor]] = {}
@@ -158,7 +159,7 @@ class OwnVoice:
         for row, (line, borders) in enumerate(lines):
             length = int(durations[row].sum()) * HOP
             audio = sound[row, DELAY_FRAMES * HOP : DELAY_FRAMES * HOP + length].numpy()
-            ends = [int(end) * HOP * 2 // 3 for end in np.cumsum(durations[row])]
+            ends = [int(end) * _FRAME for end in np.cumsum(durations[row])]
             words = None if borders is None else [ends[border - 1] for border in borders]
             out.append(Said(audio, words, from_ipa(line, ends)))
         return out

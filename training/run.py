@@ -92,27 +92,27 @@ class Run:
     def _groups(self) -> Groups:
         """What learns: matrices, vectors, the hints' heads, the ears' matrices; and matrices that Muon moves."""
         plan = self.plan
-        names: dict[str, list[nn.Parameter]] = {"matrices": [], "vectors": [], "hints": [], "ears": []}
-        turned: dict[str, list[nn.Parameter]] = {"muon": [], "muon ears": []}
+        always = ("matrices", "vectors", "hints")  # checkpoints of before have them in these places
+        members: dict[str, list[nn.Parameter]] = {name: [] for name in (*always, "ears", "muon", "muon ears")}
         for name, p in self.learner.named_parameters():
             if not p.requires_grad:
                 continue
             slow = plan.ears != 1.0 and p.ndim > 1 and self.learner.hears(name)
             if name.startswith(PREFIX):
-                names["hints"].append(p)
+                members["hints"].append(p)
             elif plan.muon and orthogonal(name, p):
-                turned["muon ears" if slow else "muon"].append(p)
+                members["muon ears" if slow else "muon"].append(p)
             else:
-                names["ears" if slow else "matrices" if p.ndim > 1 else "vectors"].append(p)
-        kept = {name: p for name, p in names.items() if p or name != "ears"} | {n: p for n, p in turned.items() if p}
+                members["ears" if slow else "matrices" if p.ndim > 1 else "vectors"].append(p)
         return [
             {
                 "params": parameters,
                 "weight_decay": 0.0 if name == "vectors" else plan.weight_decay,
                 **({"share": plan.ears} if "ears" in name else {}),
-                **({"muon": True} if name in turned else {}),
+                **({"muon": True} if "muon" in name else {}),
             }
-            for name, parameters in kept.items()
+            for name, parameters in members.items()
+            if parameters or name in always
         ]
 
     @property

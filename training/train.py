@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import Tensor
 
 from training.bank import Bank
-from training.checkpoint import find
+from training.checkpoint import find, read_plan
 from training.data import Batch, Loader, collate, vocabularies
 from training.distributed import World
 from training.oracle import Oracle
@@ -170,7 +170,8 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Plan(), name))
     parser.add_argument("--hearing", action="store_true", help="learn only to name phones, in the layers that hear")
     switch = argparse.BooleanOptionalAction
-    parser.add_argument("--muon", action=switch, default=True, help="Muon moves the matrices inside the network")
+    muon = "Muon moves the matrices inside the network (default: yes, and with --resume as the run began)"
+    parser.add_argument("--muon", action=switch, help=muon)
     parser.add_argument("--parts", default="", help="learn only parameters whose names begin so, e.g. backbone.heads.0")
     parser.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--compile", action=switch, help="torch.compile the layers (default: on CUDA)")
@@ -182,6 +183,13 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def _muon(args: argparse.Namespace) -> bool:
+    """As asked for; else as the run that is resumed has it (none had it before 0.6), and yes for a new one."""
+    if args.muon is not None:
+        return bool(args.muon)
+    return bool(read_plan(find(args.folder)).get("muon", False)) if args.resume else True
+
+
 def main(argv: list[str] | None = None) -> int:
     args = arguments_of(argv)
     if args.tiny:
@@ -191,7 +199,8 @@ def main(argv: list[str] | None = None) -> int:
     world = World.join(args.device)
     cuda = world.device.type == "cuda"
     plan = Plan(
-        **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing", "muon")},
+        **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing")},
+        muon=_muon(args),
         seconds=60 * args.minutes,
         loaders=args.loaders or (GPU_LOADERS if cuda else 1),
         compiled=cuda if args.compile is None else args.compile,

@@ -79,6 +79,7 @@ def test_a_session_restored_from_its_context_continues_to_the_bit(chunk):
     for at in range(first, cut, chunk):
         upto = min(cut, at + chunk)
         restored.nano.prefill(inputs[at:upto], [o.tokens for o in lived.outputs["s"][at:upto]])
+    assert restored.bits["s"][-1] == lived.bits["s"][cut - 1], "what the last of them heard is not written again"
     restored.bits.clear()
     for item in inputs[cut:]:
         restored.step([item])

@@ -21,7 +21,7 @@ from training.export import export
 from training.learner import Learner
 from training.run import Run
 from training.sizes import config_of, parameters
-from training.train import arguments_of
+from training.train import _muon, arguments_of
 
 pytestmark = pytest.mark.timeout(900)  # torch is imported three times, on machines that have other work
 ROOT = Path(__file__).parents[2]
@@ -107,8 +107,9 @@ def test_ranks_that_were_one_run_go_on_as_another_number(two_ranks, tmp_path):
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-def test_a_resumed_run_goes_on_to_the_bit(tmp_path):
-    plan = dataclasses.replace(PLAN, vary=True)
+@pytest.mark.parametrize("optimizer", [{"vary": True}, {"muon": True, "ears": 0.1}], ids=["adamw", "muon"])
+def test_a_resumed_run_goes_on_to_the_bit(tmp_path, optimizer):
+    plan = dataclasses.replace(PLAN, **optimizer)
     lived = Run(plan, config_of("tiny"), tmp_path, tmp_path)
     lived.step(drawn(1))
     lived.save()
@@ -139,18 +140,6 @@ def test_a_checkpoint_of_before_is_still_read(tmp_path):
 # --- Muon ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_with_muon_goes_on_to_the_bit(tmp_path):
-    plan = dataclasses.replace(PLAN, muon=True, ears=0.1)
-    lived = Run(plan, config_of("tiny"), tmp_path, tmp_path)
-    lived.step(drawn(1))
-    lived.save()
-    lived.step(drawn(2))
-    resumed = Run(plan, config_of("tiny"), tmp_path, tmp_path)
-    resumed.resume()
-    resumed.step(drawn(2))
-    assert largest_difference(weights(lived), weights(resumed)) == 0.0
-
-
 def test_muon_moves_the_matrices_inside_and_every_parameter_has_one_group(tmp_path):
     run = Run(dataclasses.replace(PLAN, muon=True, ears=0.1), config_of("tiny"), tmp_path, tmp_path)
     groups = run.optimizer.param_groups
@@ -163,6 +152,15 @@ def test_muon_moves_the_matrices_inside_and_every_parameter_has_one_group(tmp_pa
     assert not any("router" in name or "heads" in name or "fed" in name or "text" in name for name in turned)
     slow = {names[id(p)] for group in groups if group.get("share") == 0.1 for p in group["params"]}
     assert slow == {name for name, p in run.learner.named_parameters() if p.ndim > 1 and run.learner.hears(name)}
+
+
+def test_a_run_is_resumed_with_the_optimizer_that_it_began_with(tmp_path):
+    Run(PLAN, config_of("tiny"), tmp_path, tmp_path).save()
+    folder = ["--folder", str(tmp_path)]
+    assert not _muon(arguments_of(["--resume", *folder]))
+    assert _muon(arguments_of(["--resume", "--muon", *folder]))
+    assert _muon(arguments_of(folder))
+    assert not _muon(arguments_of(["--no-muon", *folder]))
 
 
 def test_a_checkpoint_of_the_other_optimizer_is_refused(tmp_path):

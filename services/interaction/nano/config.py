@@ -96,11 +96,11 @@ class NanoConfig:
     def context_ticks(self) -> int:
         """How many former ticks a restore must read.
 
-        Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more; and the
-        oldest of these ticks is fed with the output of the one before it. One tick more, and what the last one heard is
-        exact too, which is not written down again.
+        Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more, of which only
+        the sound matters, not what it was fed. So many make the next tick exact; one more makes the last of them exact too:
+        what it heard is not written down again.
         """
-        return sum(window - 1 + 1 for window in self.windows) + 2
+        return sum(window - 1 + 1 for window in self.windows) + 1
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
