@@ -96,9 +96,9 @@ class NanoConfig:
     def context_ticks(self) -> int:
         """How many former ticks a restore must read.
 
-        Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more, of which only
-        the sound matters, not what it was fed. So many make the next tick exact; one more makes the last of them exact too:
-        what it heard is not written down again.
+        Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more, of which
+        only the sound matters, not what it was fed. So many make the next tick exact. One more makes the last of them
+        exact too: what it heard is not written down again.
         """
         return sum(window - 1 + 1 for window in self.windows) + 1
 
