@@ -350,7 +350,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="phrases a voice, for a quick try")
     parser.add_argument("--workers", type=int)
     args = parser.parse_args(argv)
-    voices = [v for v in load() if v.engine in args.engines.split(",")]
+    engines, known = args.engines.split(","), sorted({v.engine for v in load()})
+    if unknown := set(engines) - set(known):
+        parser.error(f"--engines: no engine is called {', '.join(sorted(unknown))}; these are: {', '.join(known)}")
+    voices = [v for v in load() if v.engine in engines]
     build(voices, args.folder, args.limit, args.workers)
     return 0
 

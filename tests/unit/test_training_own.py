@@ -10,7 +10,7 @@ from services.interaction.speech.config import F0_PLACE, FEATURES, MELS
 from services.interaction.speech.vocoder import F0_SCALE
 from training.own import OwnVoice, bent, own_voice, speaker_of
 from training.phones import PHONES
-from training.synth import texts_for
+from training.synth import main, texts_for
 from training.voices import load
 
 TEXT = "what is the population of brazil"
@@ -84,3 +84,9 @@ def test_the_own_voices_say_every_training_text_between_them():
     texts = [set(texts_for(v)) for v in own]
     everything = set(texts_for(next(v for v in load() if v.name == "flite:slt")))
     assert len(set.union(*texts) & everything) > 0.75 * len(everything)
+
+
+def test_an_engine_that_there_is_not_is_refused_by_name(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["--engines", "own,nonsense", "--folder", str(tmp_path)])
+    assert "no engine is called nonsense; these are: espeak, flite, kokoro, own" in capsys.readouterr().err
