@@ -174,7 +174,7 @@ def _remaining(played: Played, tick: int, answer: tuple[int, tuple[str, ...]] | 
 def _score_overlap(
     played: Played, turn: UserTurn, answer: tuple[int, tuple[str, ...]] | None, scores: Scores
 ) -> None:
-    if turn.phrase is None and turn.kind not in ("backchannel", "asides"):
+    if turn.phrase is None and turn.kind not in ("backchannel", "asides", "hesitations"):
         return
     start = turn.start // TICK
     speaking = start >= 2 and any(played.words(t) for t in (start - 1, start - 2)) and played.words(start) != ""

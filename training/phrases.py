@@ -18,8 +18,8 @@ NUMBERS = (
 ).split()
 BACKCHANNELS = tuple("mm-hm; uh-huh; yeah; right; i see; okay; aha; oh; hm; oh really; mm; ah okay".split("; "))
 UNSEEN = ("i", "can", "not", "tell")  # how long, how many: when nothing was measured or seen
-FILLER_QUESTION = ("let", "me", "check")
-FILLER_COMMAND = ("one", "moment")
+FILLER_QUESTION = ("let", "me", "check", "that")
+FILLER_COMMAND = ("just", "a", "moment", "please")
 COUNT_PACE_TICKS = 2
 COUNTS = range(3, 11)
 

@@ -21,7 +21,7 @@ from training.script import (
 )
 from training.shapes import show_shapes
 from training.sight import KINDS, LEAST_TICKS, draw_show
-from training.surround import surround
+from training.surround import lay_cough, surround
 from training.synth import RATE_HZ
 
 _KINDS = ("fixed", "count", "open", "order", "how_long", "fingers")
@@ -88,7 +88,7 @@ class Composer:
         if drawn < recipe.order + recipe.story:
             return self._story(rng, script, at)
         if drawn < recipe.order + recipe.story + recipe.aside:
-            return self._aside(rng, script, at)
+            return self._unanswered(rng, script, at)
         turn = self._turn(rng, script, at)
         return None if turn is None else self._afterwards(rng, script, turn)
 
@@ -114,11 +114,16 @@ class Composer:
             at = turn.stop + int(rng.uniform(0.35, 1.2) * RATE_HZ)
         return at + int(rng.uniform(0.3, 2.0) * RATE_HZ) if told else None
 
-    def _aside(self, rng: random.Random, script: Script, at: int) -> int | None:
-        """Something that is said to somebody else, a little quieter."""
-        takes = self._bank.told(rng, "asides", 1)
-        turn = self.say(rng, script, takes[0], "asides", None, at, rng.uniform(2, 8)) if takes else None
+    def _unanswered(self, rng: random.Random, script: Script, at: int) -> int | None:
+        """Something that is said to somebody else, or to nobody."""
+        turn = self._no_reason(rng, script, at, rng.choice(("asides", "asides", "hesitations")))
         return None if turn is None else turn.stop + int(rng.uniform(1.0, 2.5) * RATE_HZ)
+
+    def _no_reason(self, rng: random.Random, script: Script, at: int, kind: str) -> UserTurn | None:
+        """Words to somebody else, mostly a little quieter, or a hesitation; None when it did not fit."""
+        takes = self._bank.told(rng, kind, 1)
+        quieter_db = rng.uniform(0, 8) if kind == "asides" else 0.0
+        return self.say(rng, script, takes[0], kind, None, at, quieter_db) if takes else None
 
     def _afterwards(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         """What follows a turn while nano answers it; returns where the next scene may begin."""
@@ -143,9 +148,13 @@ class Composer:
         return max(busy, answer) + int(rng.uniform(0.4, 2.6) * RATE_HZ)
 
     def _beside(self, rng: random.Random, script: Script, at: int) -> None:
-        """Something that is no reason to stop: a sign of listening, or words to somebody else."""
-        if rng.random() < 0.25 and (takes := self._bank.told(rng, "asides", 1)):
-            self.say(rng, script, takes[0], "asides", None, at, rng.uniform(2, 8))
+        """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough."""
+        kind = rng.choices(("backchannel", "asides", "hesitations", "cough"), (0.44, 0.26, 0.14, 0.16))[0]
+        if kind == "cough":
+            lay_cough(rng, script.audio, min(at, len(script.audio) - RATE_HZ))
+            return
+        if kind != "backchannel":
+            self._no_reason(rng, script, at, kind)
             return
         take = self._bank.pick(rng, rng.choice([b for b in BACKCHANNELS if b in self._bank.takes]))
         self.say(rng, script, take, "backchannel", None, at)

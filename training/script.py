@@ -87,13 +87,13 @@ class Recipe:
 
     pause: float = 0.4
     interrupt: float = 0.35
-    backchannel: float = 0.22
+    backchannel: float = 0.3
     typed: float = 0.17
-    story: float = 0.12
-    order: float = 0.34
-    brief: float = 0.4  # of orders: those that nothing comes of, for something else follows
-    aside: float = 0.12
-    cough: float = 0.25
+    story: float = 0.1
+    order: float = 0.36
+    brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
+    aside: float = 0.16  # words to somebody else, or to nobody
+    cough: float = 0.4
     listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.36  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else

@@ -71,8 +71,17 @@ _SHARES: dict[str, dict[str, float]] = {
         "carriers": 0.6,
         "countings": 0.6,
         "asides": 0.6,
+        "hesitations": 1,
     },
-    "espeak": {"fixed": 0.4, "open": 0.06, "order": 0.1, "framed": 0.02, "stories": 0.04, "asides": 0.1},
+    "espeak": {
+        "fixed": 0.4,
+        "open": 0.06,
+        "order": 0.1,
+        "framed": 0.02,
+        "stories": 0.04,
+        "asides": 0.1,
+        "hesitations": 0.6,
+    },
     "own": {
         "fixed": 0.3,
         "open": 0.12,
@@ -82,6 +91,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "carriers": 0.14,
         "countings": 0.3,
         "asides": 0.2,
+        "hesitations": 0.7,
     },
     "kokoro": {
         "fixed": 0.06,
@@ -92,6 +102,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "carriers": 0.01,
         "countings": 0.04,
         "asides": 0.03,
+        "hesitations": 0.3,
     },
 }
 # What joined later is dealt to a voice by dice of their own, so that what it said before stays what it says.

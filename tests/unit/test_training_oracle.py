@@ -153,7 +153,7 @@ def test_an_interruption_is_yielded_to_while_the_last_word_is_still_heard():
 
 def test_a_story_that_interrupts_is_yielded_to_and_words_to_somebody_else_are_not():
     counting = _turn("count to ten", 2, 6)
-    for kind, yielded in (("stories", True), ("asides", False)):
+    for kind, yielded in (("stories", True), ("asides", False), ("hesitations", False)):
         beside = dataclasses.replace(_turn("we had to laugh", 10, 16, kind), phrase=None)
         targets, words = _run([counting, beside])
         assert (targets.floor[11] == YIELD) == yielded

@@ -55,7 +55,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "what would you be able to do",
     ),
     "thanks": (
-        "you are welcome",
+        "you are very welcome",
         "thank you; thanks a lot; thank you very much; many thanks; thank you so much; thank you nano; thanks nano; "
         "thanks so much; thank you kindly; thank you again; thanks again; okay thanks; great thank you; "
         "great thanks; perfect thank you; oh thank you; thanks for your help; thank you for your help; "
@@ -65,7 +65,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "thanks; okay thank you; thank you for everything; thanks for helping me; i appreciate your help",
     ),
     "goodbye": (
-        "goodbye",
+        "goodbye and have a good day",
         "goodbye; bye bye; see you later; talk to you tomorrow; see you soon; bye nano; bye for now; goodbye nano; "
         "see you; see you tomorrow; see you around; see you next time; talk to you later; talk to you soon; "
         "until next time; until tomorrow; farewell; so long; take care; take care bye; i have to go now bye; "
@@ -105,7 +105,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "would you repeat that",
     ),
     "yes": (
-        "great",
+        "great i am listening",
         "yes; yes please; of course; sure; yes i do; yeah sure; yes sure; yes it is; yes that is right; "
         "that is right; that is correct; correct; absolutely; exactly; definitely; certainly; yes i would; yes i am; "
         "yes i will; yes you can; yes thank you; yes let us do it; i do; i would like that; i think so; "
@@ -114,7 +114,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "yes of course; yes certainly; sure sounds good; yes i would like that",
     ),
     "no": (
-        "all right",
+        "all right no problem",
         "no; no thank you; not now; no thanks; no i do not; nope; not really; not yet; not today; no not really; "
         "no not yet; no i am not; no it is not; no i would not; no i will not; no way; never; certainly not; "
         "absolutely not; of course not; i do not think so; no i do not think so; i would rather not; rather not; "
@@ -123,7 +123,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "no not now; no not today; no i would rather not; no that is not right",
     ),
     "sorry": (
-        "no problem",
+        "no problem at all",
         "sorry; i am sorry; excuse me; sorry about that; i am so sorry; i apologise; my apologies; my mistake; "
         "my fault; that was my fault; oh sorry; oops sorry; oh i am sorry; sorry my mistake; please forgive me; "
         "forgive me; pardon me; excuse me please; sorry for that; sorry for the noise; sorry for the wait; "
@@ -132,7 +132,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "i am very sorry; i am sorry about that; sorry that was my fault; please excuse me",
     ),
     "wait": (
-        "take your time",
+        "okay take your time",
         "wait a moment; give me a second; just a minute; let me think; wait a second; wait; wait please; "
         "please wait; just a moment; just a moment please; one second; one second please; one sec; "
         "one moment please; a moment please; hang on; hang on a second; hang on a minute; hold on a second; "
@@ -142,7 +142,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "give me a moment; just a second; please give me a second; hold on one second; could you wait a moment",
     ),
     "praise": (
-        "thank you",
+        "thank you very much",
         "good job; well done; that was great; you are funny; you are great; great; that was good work; good work; "
         "nice work; nice job; very good; very nice; excellent; wonderful; brilliant; amazing; that is amazing; "
         "that was amazing; that is great; that is excellent; you did well; you did very well; you are good at this; "
@@ -237,7 +237,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "i am very tired; i feel bad today; i feel really sad; i am so exhausted; it was a bad day for me",
     ),
     "slower": (
-        "okay slower",
+        "sorry i can not speak slower",
         "slow down; speak slower; not so fast; please slow down; you are too fast; slower; a bit slower; "
         "a bit slower please; a little slower please; please speak slower; please speak more slowly; "
         "can you speak slower; could you speak more slowly; can you slow down; could you slow down; "
@@ -248,7 +248,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "slower please; speak more slowly; would you speak slower; you are talking too fast; please go slower",
     ),
     "louder": (
-        "sorry i only write",
+        "sorry i can not speak louder",
         "speak up; louder please; i can not hear you; speak louder; say something; louder; a bit louder; "
         "a bit louder please; a little louder please; can you speak louder; could you speak louder; "
         "can you speak up; could you speak up; could you speak up please; speak up please; please talk louder; "
@@ -259,7 +259,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "please speak up; please speak louder; would you speak up; you are much too quiet; i still can not hear you",
     ),
     "listening": (
-        "yes i follow",
+        "yes i follow you",
         "are you listening; do you understand me; do you follow me; do you understand; are you still listening; "
         "are you really listening; are you with me; are you still with me; are you following; are you following me; "
         "do you follow; do you get it; do you get me; do you get what i mean; do you know what i mean; "
@@ -270,7 +270,7 @@ FIXED: dict[str, tuple[str, str, str]] = {
         "are you listening to me; can you follow what i say; did you hear me; do you really understand me",
     ),
     "test": (
-        "test received",
+        "yes i hear your test",
         "this is a test; testing one two three; just testing; this is only a test; test; test test; testing; a test; "
         "test one two three; test one two; testing one two; one two three test; one two one two test; "
         "this is another test; this is a sound test; this is a microphone test; microphone test; sound check; "

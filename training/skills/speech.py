@@ -1,7 +1,7 @@
 """Free speech: what users tell, mention, count and say to others. Nobody is asked anything by it.
 
 Stories are for listening to (a sign of listening is welcome after a sentence), carriers hold the words that cues are
-about, asides are meant for somebody else. All are drawn from small grammars, seeded, and split in halves that share no
+about, asides are meant for somebody else, hesitations and exclamations for nobody. All are drawn from small grammars, seeded, and split in halves that share no
 sentence.
 """
 
@@ -13,7 +13,7 @@ import re
 from services.interaction.nano.config import COLOURS
 from training.skills.words import CATEGORIES, NUMBERS
 
-STORIES, CARRIERS, COUNTINGS, ASIDES = 3000, 1400, 150, 700
+STORIES, CARRIERS, COUNTINGS, ASIDES, MORE_ASIDES = 3000, 1400, 150, 700, 1600
 HELD_OUT_EVERY = 8
 
 _WHO = (
@@ -245,6 +245,48 @@ _FAMILY = (
 )
 
 
+_HESITATIONS = (
+    "um; uh; er; erm; um um; uh um; er well; well um; so um; let me um; hm hm; ah; oops; whoops; wow; ouch; ugh; brr; "
+    "ha ha; hee hee; oh dear; oh my; my goodness; bless me; psst; la la la; oh man; ah there it is; "
+    "there we go; now where was it; um okay so; uh let us see; oh i see it now; hm where was i; what was it again; "
+    "ah yes; dear me; good grief; oh well; well well; er no; hm no; ow; aargh; yikes; gosh; um er; uh er um"
+)
+_HESITATIONS_HELD = "uh uh; er um; oh boy; goodness me; so uh; well er; ha; ooh; oh there it was; um well"
+_CALLED = (
+    "mia; jonas; clara; felix; hannah; theo; amy; oscar; ella; victor; rosa; hugo; nora; simon; alice; walter; judy; "
+    "marcus; irene; colin; betty; gary; wendy; doctor jones; mister smith; mrs clark; professor; coach; captain; officer; "
+    "nurse; miss; sir; ladies; lads; team; children; son; buddy; mate; grandad; nan; auntie; uncle bob; cousin; "
+    "baby; princess; sleepyhead; puppy; shadow; whiskers; duke; lucky; ginger; everybody; folks; class; gentlemen"
+)
+_ASKED_OF = (
+    "get the {o} please; where is my {o}; hand me the {o}; have you got the {o}; put the {o} back; do not lose the {o}; "
+    "i found your {o}; leave the {o} on the table; you forgot your {o}; that is not your {o}; "
+    "could you bring the {o}; who took the {o}; this {o} is yours i think; give the {o} to your brother; "
+    "careful with the {o}; is that a new {o}; i like your {o}; show me your {o}; the {o} is over there; "
+    "shall i carry the {o}; how much is the {o}; i will take the {o}; we need another {o}; clean the {o} afterwards; "
+    "did you buy a {o}; you can keep the {o}; mend the {o} when you have time; hide the {o} quickly"
+)
+_OBJECTS = (
+    "towel; basket; bottle; hammer; cup; spoon; blanket; pencil; newspaper; ticket; bag; coat; scarf; lamp; brush; bucket; "
+    "plate; pan; suitcase; camera; guitar; ball; book; parcel; bill; menu; receipt; pillow; torch; jacket; jumper; hat; "
+    "rope; leash; bowl; cushion; toothbrush; napkin; wallet; helmet; racket; folder; stapler; charger; remote"
+)
+_STATED = (
+    "i am coming in a minute; we are late; dinner smells great; that was delicious; i will be back soon; you look tired; "
+    "it is your bedtime; the taxi is here; your show is on; the match starts at eight; i have to hang up now; "
+    "somebody is ringing the bell; you are in my way; i said no; that hurts; that is enough for today; good night then; "
+    "see you on monday; welcome home; nice to meet you; long time no see; you have grown so much; it is not my fault; "
+    "we will talk about it later; do as your mother says; keep your voice down; we close at six; your table is ready; "
+    "the manager is on holiday; you may leave early today; i am talking to someone; not in front of the children"
+)
+
+
+def _more_aside(rng: random.Random) -> str:
+    """Words to somebody who is called by name, about a thing, or just so."""
+    said = _of(rng, _STATED) if rng.random() < 0.35 else _of(rng, _ASKED_OF).format(o=_of(rng, _OBJECTS))
+    return f"{_of(rng, _CALLED)} {said}" if rng.random() < 0.55 else f"{said} {_of(rng, _CALLED)}"
+
+
 def _aside(rng: random.Random) -> str:
     """A bidding or a question to somebody who is called by name."""
     said, name = _of(rng, _BID if rng.random() < 0.65 else _FAMILY), _of(rng, _NAMES)
@@ -308,7 +350,7 @@ def _counting(rng: random.Random) -> str:
 
 def _drawn(name: str, count: int) -> list[str]:
     rng = random.Random(name)
-    make = {"stories": _story, "carriers": _carrier, "countings": _counting, "asides": _aside}[name]
+    make = {"stories": _story, "carriers": _carrier, "countings": _counting, "asides": _aside, "more asides": _more_aside}[name]
     found: dict[str, None] = {}
     for _ in range(count * 20):
         found[make(rng)] = None
@@ -318,10 +360,12 @@ def _drawn(name: str, count: int) -> list[str]:
 
 
 def free_speech(held_out: bool) -> dict[str, list[str]]:
-    """Sentences by kind (stories, carriers, countings, asides) of either half."""
+    """Sentences by kind (stories, carriers, countings, asides, hesitations) of either half."""
+    counts = {"stories": STORIES, "carriers": CARRIERS, "countings": COUNTINGS, "asides": ASIDES, "more asides": MORE_ASIDES}
     halves = {
         name: [t for n, t in enumerate(_drawn(name, count)) if (n % HELD_OUT_EVERY == 0) == held_out]
-        for name, count in (("stories", STORIES), ("carriers", CARRIERS), ("countings", COUNTINGS), ("asides", ASIDES))
+        for name, count in counts.items()
     }
-    fixed = (_ASIDES_HELD if held_out else _ASIDES).split("; ")
-    return {**halves, "asides": list(dict.fromkeys([*fixed, *halves["asides"]]))}
+    asides = [*(_ASIDES_HELD if held_out else _ASIDES).split("; "), *halves["asides"], *halves.pop("more asides")]
+    hesitations = (_HESITATIONS_HELD if held_out else _HESITATIONS).split("; ")
+    return {**halves, "asides": list(dict.fromkeys(asides)), "hesitations": hesitations}
