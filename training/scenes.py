@@ -24,6 +24,9 @@ from training.sight import KINDS, LEAST_TICKS, draw_show
 from training.surround import lay_cough, surround
 from training.synth import RATE_HZ
 
+THROATS = {"flite:slt": (1.04, 0.76), "flite:kal": (1.2, 0.9), "flite:kal16": (1.2, 0.9)}
+"""Flite has one woman and twice one man to train with: each session hears them with another throat. Over 1 is shorter:
+higher, and faster by as much."""
 _KINDS = ("fixed", "count", "open", "order", "how_long", "fingers")
 
 
@@ -65,6 +68,7 @@ class Composer:
         at = int(rng.uniform(0.3, 2.0) * RATE_HZ)
         script.gain = 10 ** (rng.uniform(-16, 3) / 20)
         script.factor = rng.uniform(*recipe.stretch)
+        script.throat = rng.random()
         if not script.video and rng.random() < recipe.listening:
             self._listen(rng, script)
             at = total
@@ -210,7 +214,9 @@ class Composer:
         quieter_db: float = 0.0,
     ) -> UserTurn | None:
         """Lay a take down at ``start``, with a pause inside when asked for; None when it would not fit."""
-        samples, ends, phones = stretched(take, script.factor * rng.uniform(0.98, 1.02))
+        short, long = THROATS.get(take.voice.name, (1.0, 1.0))
+        throat = short + (long - short) * script.throat
+        samples, ends, phones = stretched(take, script.factor * throat * rng.uniform(0.98, 1.02))
         samples = samples * np.float32(script.gain * 10 ** ((rng.uniform(-2, 2) - quieter_db) / 20))
         cuts = cut_places(take)
         border, gap = len(samples), 0

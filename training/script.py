@@ -78,6 +78,7 @@ class Script:
     listening: bool = False  # speech to learn to hear from; what to do about it is not said
     gain: float = 1.0  # of the user's voice
     factor: float = 1.0  # of its tempo and pitch
+    throat: float = 0.5  # where in its engine's range it lies: see ``scenes.THROATS``
     mouth: Mouth = field(default_factory=Mouth)
 
 
