@@ -19,7 +19,14 @@ ROWS = {
 GROWN = ("backbone.fed.6.weight", "backbone.heads.5.weight")  # a row a task: new ones stand at the end
 # Until 0.4 the ears were a table, and a phone was named by a whole token: both begin anew.
 GONE = ("encoder.dmel", "encoder.dmel_norm", "backbone.phones.weight")
-SILENT = ("backbone.fed.", "backbone.awaits.", "backbone.spotted.")  # a new input begins without effect
+SILENT = (
+    "backbone.fed.",
+    "backbone.awaits.",
+    "backbone.spotted.",
+    "backbone.words_heard.",
+    "backbone.reads.",
+    "backbone.matched",
+)  # a new input begins without effect
 NEW_ROWS = 0.3  # how large the rows of new words and tasks begin
 
 _LAYER = re.compile(r"backbone\.layers\.(\d+)\.")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from services.encoder.model import TEXT_BUCKETS, EncoderNet
-from services.interaction.nano.config import COPY, KEEP, NONE, TASKS, NanoConfig
+from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, TASKS, NanoConfig
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs, trigger_of
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
 from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
@@ -21,15 +21,16 @@ USER_WEIGHTS = (0.7, 1.0, 2.5)
 EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
 SILENCE_WEIGHT = 0.7
 UNHEARD_WEIGHT = 0.3
+PAUSE_WEIGHT = 0.3  # of half an audio token in which nobody speaks, against one of speech
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
-LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 1.3, "event": 1.0, "task": 1.5, "ending": 0.2}
+LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 0.8, "event": 1.0, "task": 1.5, "ending": 0.2}
 # Decisions that mean something in few ticks, averaged over those.
 SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.3, "manner": 0.2}
-HINT_WEIGHTS = {"phones": 0.6, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
+HINT_WEIGHTS = {"phones": 1.0, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 STRANGE_WORDS = 0.12  # of what is typed
-FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 11)
+FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 12)
 
 
 def varied(codes: Tensor) -> Tensor:
@@ -75,6 +76,7 @@ class Learner(nn.Module):
     """Encoder, backbone and the heads of the hints, trained as one."""
 
     feed_drop: Tensor
+    weight_phones: Tensor
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -88,6 +90,7 @@ class Learner(nn.Module):
             "text": (SILENCE_WEIGHT,) + (1.0,) * (len(config.text_words) - 1),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
+            "phones": (PAUSE_WEIGHT,) + (1.0,) * (PHONES - 1),
             "sight": (UNSEEN_WEIGHT,) + (1.0,) * (SIGHT_CLASSES["sight"] - 1),
         }
         self.register_buffer("feed_drop", torch.tensor(FEED_DROP), persistent=False)
@@ -130,8 +133,8 @@ class Learner(nn.Module):
         """Under teacher forcing."""
         inputs = self.inputs(batch, drop)
         heard = self.backbone.listen(inputs)
-        phones = self.backbone.hear_phones(heard).float()
-        x = self.backbone.understand(heard)
+        phones = self.backbone.hear_phones(heard, per_tick=False).float()
+        x = self.backbone.understand(heard, inputs)
         decisions = self.backbone.decide(x, trigger_of(inputs), per_tick=False)
         return Outputs(decisions, {"phones": phones, **self.hints(x)})
 
@@ -142,12 +145,12 @@ class Learner(nn.Module):
 
     def hear(self, batch: Tensors, drop: bool = False) -> Tensor:
         """Phones alone."""
-        return self.backbone.hear_phones(self.backbone.listen(self.inputs(batch, drop)))
+        return self.backbone.hear_phones(self.backbone.listen(self.inputs(batch, drop)), per_tick=False)
 
     def phone_loss(self, batch: Tensors, phones: Tensor) -> Tensor:
         """Mean over the hearings whose phone is known."""
         counting, target = self._cases(batch, "phones")
-        return F.cross_entropy(phones.float().flatten(0, -2)[counting], target)
+        return F.cross_entropy(phones.float().flatten(0, -2)[counting], target, self.weight_phones)
 
     def cases(self, batch: Tensors) -> Tensor:
         """By loss, the weights of the cases that its mean is over; several ranks' batches are mixed by them."""

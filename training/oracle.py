@@ -28,7 +28,7 @@ from services.interaction.nano.config import (
 )
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.protocol import Voice
-from training.phones import UNKNOWN
+from training.phones import PAUSE, UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
 from training.script import DUE_TICKS, TICK, Due, Script, UserTurn, written
 from training.sight import SIGHTS
@@ -299,10 +299,15 @@ class Oracle:
                 targets.ending[max(0, turn.decision_tick - ENDING_TICKS) : turn.decision_tick] = 1
 
     def _mark_phones(self, targets: Targets) -> None:
-        """Half an audio token names the phone that sounded one tick before its middle."""
+        """Half an audio token names the phone that sounded one tick before its middle: a pause where nobody speaks to
+        nano, whatever else sounds. Of an engine that does not tell its phones nothing is known."""
         middle = HEARING // 2 - TICK
+        targets.phones[:] = PAUSE
         for turn in self._script.turns:
             if turn.phones is None:
+                if turn.kind != "typed":
+                    first, last = ((at - middle) // HEARING for at in (turn.start, turn.stop))
+                    targets.phones[max(first - 1, 0) : last + 2] = UNKNOWN
                 continue
             places = [UNKNOWN, *(phone for phone, _ in turn.phones), UNKNOWN]
             ends = [turn.start, *(end for _, end in turn.phones)]
@@ -310,7 +315,8 @@ class Oracle:
             at = np.arange(max(first, 0), min(last, len(targets.phones)))
             which = np.searchsorted(np.array(ends), at * HEARING + middle, side="right")
             named = np.array(places)[which]
-            targets.phones[at] = np.where(named == UNKNOWN, targets.phones[at], named)
+            beyond = (which == 0) | (which > len(turn.phones))
+            targets.phones[at] = np.where(beyond, targets.phones[at], named)
 
     def _mark_sights(self, targets: Targets) -> None:
         """Of the ticks from the first picture on; what stands there to be named, where a picture shows it."""
@@ -348,10 +354,12 @@ def manner_of(phrase: Phrase) -> Manner:
     return Manner.QUESTION if phrase.intent in ASKING else Manner.STATEMENT
 
 
-def fed_back(targets: Targets) -> Ids:
-    """What each tick is fed with, ``[T, 15]``: the tokens of the tick before, as the service moves them."""
+def fed_back(targets: Targets, heard: Ids) -> Ids:
+    """What each tick is fed with, ``[T, 16]``: the tokens of the tick before, as the service moves them. ``heard [T]``
+    is what is written down of the user's words, rightly or not."""
     rows, before = [], Tokens()
-    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
+    decided = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
+    columns = (*decided, heard)
     for floor, user, text, *moving in zip(*(column.tolist() for column in columns), strict=True):
         rows.append(fed(before))
         before = moved(before, floor, user, before.word if text == RECALL else text, *moving)

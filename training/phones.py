@@ -5,6 +5,7 @@ from __future__ import annotations
 PHONES = (
     "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
 ).split()
+PAUSE = 0
 UNKNOWN = -1  # no target there
 _PLACE = {name: n for n, name in enumerate(PHONES)}
 _IPA = dict(

@@ -28,7 +28,7 @@ from training.synth import CORPUS
 
 RUN = Path("build/train")
 LOG_EVERY = 20
-LISTENING = 0.24  # share of the sessions that are for hearing alone
+LISTENING = 0.27  # share of the sessions that are for hearing alone
 GPU_LOADERS = 6
 
 

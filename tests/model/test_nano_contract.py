@@ -121,7 +121,7 @@ def test_a_refused_batch_changes_no_session():
     assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
 
 
-@pytest.mark.parametrize("tokens", [(), (99,) * 12, (0,) * 6, (0,) * 11, (0,) * 11 + (-1,), (0,) * 11 + (21,)])
+@pytest.mark.parametrize("tokens", [(), (99,) * 13, (0,) * 6, (0,) * 12, (0,) * 12 + (-1,), (0,) * 12 + (22,), (0,) * 11 + (21, 0)])
 def test_recorded_tokens_of_another_model_are_refused(tokens):
     nano = model()
     nano.open("a", 0)
@@ -138,8 +138,11 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
     refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 1, 1, 0, 0, 0, 0, 0])
-    assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0", True)
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
+    assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0 unheard-of", True)
+    assert Tokens(*spoken.tokens).heard == SMALL.heard_words.index("h0"), "the next tick is told, by its first word"
+    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0], ["unheard-of"])
+    assert Tokens(*strange.tokens).heard == len(SMALL.heard_words), "one more than the last"
     assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
     sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)

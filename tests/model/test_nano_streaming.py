@@ -69,7 +69,7 @@ def test_thread_count_changes_no_bit(threads):
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_a_session_restored_from_its_context_continues_to_the_bit(chunk):
-    ticks, cut = 60, 41
+    ticks, cut = 125, 100
     assert SMALL.context_ticks < cut
     lived = alone("s", ticks)
     inputs = frames("s", ticks)
@@ -79,12 +79,12 @@ def test_a_session_restored_from_its_context_continues_to_the_bit(chunk):
     for at in range(first, cut, chunk):
         upto = min(cut, at + chunk)
         restored.nano.prefill(inputs[at:upto], [o.tokens for o in lived.outputs["s"][at:upto]])
-    assert restored.bits["s"][-1] == lived.bits["s"][cut - 1], "what the last of them heard is not written again"
     restored.bits.clear()
     for item in inputs[cut:]:
         restored.step([item])
     assert restored.bits["s"] == lived.bits["s"][cut:]
     assert restored.outputs["s"] == lived.outputs["s"][cut:]
+    assert sum(len(output.user_text.split()) for output in restored.outputs["s"]) > 5, "words are found meanwhile"
 
 
 def test_context_ticks_is_tight_enough_to_matter():
@@ -162,7 +162,7 @@ def test_streaming_agrees_with_the_training_forward(ticks):
     recorder = alone("s", ticks)
     fed = [NOTHING_YET, *(o.tokens for o in recorder.outputs["s"][:-1])]
     with torch.inference_mode():
-        whole = net(_sequence_inputs(frames("s", ticks), fed, recorder.nano))
+        whole, _ = net(_sequence_inputs(frames("s", ticks), fed, recorder.nano))
     rows = torch.cat([part[0] for part in whole], dim=-1).numpy()
     live = np.stack([np.frombuffer(raw, dtype=np.float32) for raw in recorder.bits["s"]])
     np.testing.assert_allclose(live, rows, rtol=2e-4, atol=2e-4)

@@ -61,7 +61,7 @@ def test_small_streams_what_it_trains():
         columns.append(recorder.nano._inputs([item], [recorder.nano._sessions["s"]]))
         recorder.step([item])
     with torch.inference_mode():
-        whole = net(TickInputs(*(torch.cat(parts, dim=1) for parts in zip(*columns, strict=True))))
+        whole, _ = net(TickInputs(*(torch.cat(parts, dim=1) for parts in zip(*columns, strict=True))))
     rows = torch.cat([part[0] for part in whole], dim=-1).numpy()
     live = np.stack([np.frombuffer(raw, dtype=np.float32) for raw in recorder.bits["s"]])
     np.testing.assert_allclose(live, rows, rtol=2e-4, atol=2e-4)

@@ -121,7 +121,7 @@ def test_heard_words_come_one_a_tick_after_their_ends_and_unknown_timing_does_no
 
 def test_what_is_fed_back_is_the_former_tick():
     targets, _ = _run([_turn("count to three", 2, 6)])
-    fed = fed_back(targets)
+    fed = fed_back(targets, targets.heard)
     assert (fed[1:, 2] == targets.text[:-1]).all()
     assert fed[9, 4] == SAID_IDS["two"]
     assert fed[9:13, 5].tolist() == [0, 1, 0, 1]
@@ -222,7 +222,7 @@ def test_registers_measure_silence_and_ignore_a_single_tick_of_noise():
     for user in [speaking] * 3 + [silent] * 12 + [speaking] + [silent] * 3 + [speaking] * 2:
         tokens = moved(tokens, 0, user, NONE, 0, KEEP, NONE)
     assert (tokens.quiet, tokens.lapse) == (0, 17)
-    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 40), strict=True))
+    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 41, 40), strict=True))
 
 
 def test_registers_stay_within_their_tables_for_ever():
@@ -230,7 +230,7 @@ def test_registers_stay_within_their_tables_for_ever():
     for _ in range(400):
         tokens = moved(tokens, 0, 0, NONE, 0, KEEP, NONE)
     assert tokens.quiet == MAX_TICKS
-    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 40), strict=True))
+    assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 41, 40), strict=True))
 
 
 def test_cues_are_answered_by_what_stands():
@@ -258,7 +258,7 @@ def _hearing(trigger: str) -> UserTurn:
     return _turn(next(p.text for p in TRAINING if p.trigger == trigger), 2, 10)
 
 
-def test_a_word_that_is_awaited_is_answered_in_the_tick_that_writes_it_down():
+def test_a_word_that_is_awaited_is_answered_in_the_tick_after_the_one_that_writes_it_down():
     order = _hearing("seven")
     told = _sentence("we saw seven ducks", 20, [(22 + 2 * n) * TICK for n in range(4)])
     script = _heard(order, told)
@@ -269,7 +269,7 @@ def test_a_word_that_is_awaited_is_answered_in_the_tick_that_writes_it_down():
     tokens = _tokens(targets)
     assert [HEARD[t.trigger] for t in (tokens[9], tokens[10], tokens[40])] == ["<none>", "seven", "seven"]
     assert targets.trigger.astype(bool).sum() == 1
-    assert (fed_back(targets)[11:, -1] == HEARD_IDS["seven"]).all()
+    assert (fed_back(targets, targets.heard)[11:, -1] == HEARD_IDS["seven"]).all()
 
 
 def test_a_word_is_awaited_until_something_else_is_asked_for():

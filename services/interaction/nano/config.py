@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.records import Manner
+from services.interaction.nano.lexicon import REACH_TICKS
 
 NONE, COPY, RECALL = 0, 1, 2
 """Ids of the text vocabulary: say nothing, the next word of a pending result, the word of the standing task."""
@@ -97,10 +98,11 @@ class NanoConfig:
         """How many former ticks a restore must read.
 
         Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more, of which
-        only the sound matters, not what it was fed. So many make the next tick exact. One more makes the last of them
-        exact too: what it heard is not written down again.
+        only the sound matters, not what it was fed. The search for the user's words wants the phones of its own reach,
+        and these the ticks that the layers below them reach back over.
         """
-        return sum(window - 1 + 1 for window in self.windows) + 1
+        reach = [window - 1 + 1 for window in self.windows]
+        return max(sum(reach), sum(reach[: self.phones_after or None]) + REACH_TICKS)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")

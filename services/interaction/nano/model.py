@@ -36,8 +36,8 @@ from services.interaction.nano.config import (
     WORD_BUCKETS,
     NanoConfig,
 )
+from services.interaction.nano.lexicon import Lexicon, Search
 from services.interaction.nano.network import (
-    HEARD,
     Decisions,
     LayerState,
     NanoNet,
@@ -54,6 +54,7 @@ WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
 GPU_ROWS = 64
+Floats = npt.NDArray[np.float32]
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
 _TEXT = Decisions._fields.index("text")
@@ -79,15 +80,15 @@ class VersionMismatch(ValueError):
 
 @dataclass(slots=True)
 class _Session:
-    """``begins`` is the first tick that its memory covers; ``fed`` the former tick's tokens; ``heard`` what the former
-    tick took for the user's word, written down or not."""
+    """``begins`` is the first tick that its memory covers; ``fed`` the former tick's tokens; ``search`` finds the
+    user's words, where there is a lexicon."""
 
     slot: int
     begins: int
     next_tick: int
     fed: Tokens
     seed: int = 0
-    heard: int = NONE
+    search: Search | None = None
 
 
 def backbone_version(tensors: dict[str, Tensor]) -> str:
@@ -152,11 +153,24 @@ class NanoModel:
     whose products of one tick do not depend on it, takes batches as they come.
     """
 
-    def __init__(self, net: NanoNet, capacity: int = 64, *, device: str = "cpu", rows: int | None = None) -> None:
+    def __init__(
+        self,
+        net: NanoNet,
+        capacity: int = 64,
+        *,
+        lexicon: Lexicon | None = None,
+        device: str = "cpu",
+        rows: int | None = None,
+    ) -> None:
+        """Without a ``lexicon`` it writes no transcript."""
         config = net.config
         if config.temperature < 0:
             raise ValueError(f"temperature {config.temperature} is negative")
         self.name = f"{config.name}-{config.release}+{config.backbone_version}"
+        self.lexicon = lexicon
+        if lexicon is not None:
+            self.name += f".{lexicon.version}"
+        self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
         if config.temperature:  # the same weights say something else: a replay must not take the one for the other
             self.name += f"~{config.temperature:g}"
         if device != "cpu":
@@ -209,20 +223,21 @@ class NanoModel:
         if tensors.keys() != net.state_dict().keys():
             raise VersionMismatch(f"{folder / WEIGHTS} is of another architecture than this code's: {config.release}")
         net.load_state_dict(tensors)
-        return cls(net, capacity, device=device)
+        return cls(net, capacity, lexicon=Lexicon.load(folder), device=device)
 
     def remembering(self, windows: tuple[int, ...]) -> NanoModel:
         """The same weights with other windows, under a name of its own: to measure what a longer memory costs."""
         config = replace(self.config, name=f"{self.config.name}-{windows[-1]}", windows=windows)
         net = NanoNet(config)
         net.load_state_dict(self._net.state_dict())
-        return NanoModel(net, self.capacity, device=str(self._device), rows=self._rows)
+        return NanoModel(net, self.capacity, lexicon=self.lexicon, device=str(self._device), rows=self._rows)
 
     @property
     def session_bytes(self) -> int:
         """What a session's memory takes."""
         tensors = [t for layer in self._memory for t in (layer.keys, layer.values, layer.tail)]
-        return sum(t[0].numel() * t.element_size() for t in tensors)
+        found = 0 if self.lexicon is None else self.lexicon.session_bytes
+        return found + sum(t[0].numel() * t.element_size() for t in tensors)
 
     def open(self, session_id: str, seed: int, first_tick: int = 0) -> None:
         if session_id in self._sessions:
@@ -235,7 +250,8 @@ class NanoModel:
             layer.keys[slot].zero_()
             layer.values[slot].zero_()
             layer.tail[slot].zero_()
-        self._sessions[session_id] = _Session(slot, first_tick, first_tick, NOTHING_YET, seed)
+        search = None if self.lexicon is None else Search(self.lexicon)
+        self._sessions[session_id] = _Session(slot, first_tick, first_tick, NOTHING_YET, seed, search)
 
     def close(self, session_id: str) -> None:
         session = self._sessions.pop(session_id, None)
@@ -244,7 +260,7 @@ class NanoModel:
 
     def step(self, batch: Sequence[StepInput]) -> list[StepOutput]:
         sessions = [self._sessions[item.session_id] for item in batch]
-        decisions = self._forward(batch, sessions)
+        decisions, phones = self._forward(batch, sessions)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
         if self._kinds:
             with torch.inference_mode(), one_thread():
@@ -252,14 +268,17 @@ class NanoModel:
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
         outputs = []
-        for item, session, chosen in zip(batch, sessions, ids.tolist(), strict=True):
-            heard = chosen[HEARD]
-            if heard == session.heard:  # a word's end lies near a tick's: it is heard in both, and was said once
-                chosen[HEARD] = NONE
-            output = self._decide(item, session.fed, chosen)
-            session.fed, session.heard = Tokens(*output.tokens), heard
+        heard = [self._hear(item, session, row) for item, session, row in zip(batch, sessions, phones, strict=True)]
+        for item, session, chosen, words in zip(batch, sessions, ids.tolist(), heard, strict=True):
+            output = self._decide(item, session.fed, chosen, words)
+            session.fed = Tokens(*output.tokens)
             outputs.append(output)
         return outputs
+
+    @staticmethod
+    def _hear(item: StepInput, session: _Session, phones: Floats) -> list[str]:
+        """The user's words that are written down in this tick."""
+        return [] if session.search is None else session.search.hear(item.tick, phones)
 
     def _throw(self, ids: npt.NDArray[np.int64], logits: Tensor, sessions: Sequence[_Session]) -> None:
         """Replace the chosen words by drawn ones. The tick that was just stepped is the one before the next."""
@@ -275,10 +294,10 @@ class NanoModel:
             self._check(tokens)
         for round_ in rounds(inputs):
             sessions = [self._sessions[inputs[at].session_id] for at in round_]
-            decisions = self._forward([inputs[at] for at in round_], sessions)
-            heard = decisions.heard.argmax(dim=-1).squeeze(1).tolist()
-            for at, session, word in zip(round_, sessions, heard, strict=True):
-                session.fed, session.heard = Tokens(*outputs[at]), word
+            _, phones = self._forward([inputs[at] for at in round_], sessions)
+            for at, session, row in zip(round_, sessions, phones, strict=True):
+                self._hear(inputs[at], session, row)
+                session.fed = Tokens(*outputs[at])
 
     def quiet(self, session_id: str) -> tuple[int, ...]:
         """See the protocol: nothing is decided, and time passes in the registers."""
@@ -290,11 +309,12 @@ class NanoModel:
         limits = LIMITS._replace(
             floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
         )
-        limits = limits._replace(trigger=len(self.config.heard_words))
+        limits = limits._replace(trigger=len(self.config.heard_words), heard=len(self.config.heard_words) + 1)
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
-    def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> Decisions:
+    def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> tuple[Decisions, Floats]:
+        """Decisions, and the logarithms of the phones' probabilities, ``[n, 8, phones]``."""
         for item, session in zip(batch, sessions, strict=True):
             if item.tick != session.next_tick:
                 raise ValueError(f"{item.session_id}: tick {item.tick}, expected {session.next_tick}")
@@ -303,15 +323,17 @@ class NanoModel:
             parts = [
                 self._advance(batch[at : at + most], sessions[at : at + most]) for at in range(0, len(batch), most)
             ]
-            return parts[0] if len(parts) == 1 else Decisions(*map(torch.cat, zip(*parts, strict=True)))
+            decisions = Decisions(*map(torch.cat, zip(*(made for made, _ in parts), strict=True)))
+            phones = torch.cat([logits for _, logits in parts])[:, 0].float()
+            return decisions, torch.log_softmax(phones, dim=-1).numpy()
 
-    def _advance(self, batch: Sequence[StepInput], real: list[_Session]) -> Decisions:
+    def _advance(self, batch: Sequence[StepInput], real: list[_Session]) -> tuple[Decisions, Tensor]:
         fillers = max(0, self._rows - len(real))
         silence = StepInput("", 0, np.zeros((AUDIO_TOKENS, self.d), np.float16), np.zeros(AUDIO_TOKENS, np.uint8))
         batch, sessions = [*batch, *[silence] * fillers], [*real, *[self._filler] * fillers]
         slots = torch.tensor([s.slot for s in sessions], device=self._device)
         states = [LayerState(m.keys[slots], m.values[slots], m.tail[slots]) for m in self._memory]
-        decisions: Decisions = self._net(self._inputs(batch, sessions), states, self._place(sessions))
+        decisions, phones = self._net(self._inputs(batch, sessions), states, self._place(sessions))
         for memory, state, window in zip(self._memory, states, self.config.windows, strict=True):
             now = torch.tensor([s.next_tick % window for s in sessions], device=self._device)
             rows = torch.arange(len(sessions), device=self._device)
@@ -320,7 +342,7 @@ class NanoModel:
             memory.tail[slots] = state.tail
         for session in real:
             session.next_tick += 1
-        return Decisions(*(part[: len(real)].cpu() for part in decisions))
+        return Decisions(*(part[: len(real)].cpu() for part in decisions)), phones[: len(real)].cpu()
 
     def _place(self, sessions: list[_Session]) -> StepPlace:
         """Ring slots, and biases in which slots from before a session's begin are masked."""
@@ -375,13 +397,15 @@ class NanoModel:
         ]
         return torch.stack(rows)[:, None]
 
-    def _decide(self, item: StepInput, before: Tokens, chosen: list[int]) -> StepOutput:
+    def _decide(
+        self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = ()
+    ) -> StepOutput:
         """Raw choices to one consistent decision.
 
         Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
         none, and whoever is still heard has the floor until it yields.
         """
-        floor, user, text, heard, event, task, word, manner, _, trigger = chosen
+        floor, user, text, _, event, task, word, manner, _, trigger = chosen
         voice = item.voice
         if text == RECALL:
             text = before.word if before.word > RECALL else NONE
@@ -397,14 +421,14 @@ class NanoModel:
             event = 0
         spoken = self.config.text_words[text] if text > COPY else ""
         said = "" if not spoken else spoken if before.text == NONE else f" {spoken}"
-        written = self.config.heard_words[heard] if heard else ""
-        after = moved(before, floor, user, text, event, task, word, trigger)
+        heard = self._heard.get(written[0], len(self.config.heard_words)) if written else NONE
+        after = moved(before, floor, user, text, event, task, word, trigger, heard)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
             tokens=tuple(after),
             text=said,
-            user_text=f" {written}" if written else "",
+            user_text="".join(f" {said}" for said in written),
             say_pending=text == COPY,
             drop_pending=event == _DROP,
             delegate=event == _DELEGATE,

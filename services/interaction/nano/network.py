@@ -47,7 +47,7 @@ class TickInputs(NamedTuple):
     has_video: Tensor  # [N, T] bool
     text: Tensor  # [N, T, d]
     has_text: Tensor  # [N, T] bool
-    fed: Tensor  # [N, T, 15] ids: the former tick's tokens, see ``registers.fed``
+    fed: Tensor  # [N, T, 16] ids: the former tick's tokens, see ``registers.fed``
     pending: Tensor  # [N, T, 5] ids: word bucket (0 none), step of words left, delegated, gap, voice
     time: Tensor  # [N, T, 2 * periods]
 
@@ -96,6 +96,11 @@ def time_table() -> list[Tensor]:
 def trigger_of(inputs: TickInputs) -> Tensor:
     """The trigger that stood before each tick, ``[N, T]``."""
     return inputs.fed[..., -1]
+
+
+def heard_of(inputs: TickInputs) -> Tensor:
+    """The user's word that the tick before wrote down, ``[N, T]``."""
+    return inputs.fed[..., -2]
 
 
 def spotting(heard: Tensor, trigger: Tensor) -> Tensor:
@@ -314,7 +319,6 @@ class NanoNet(nn.Module):
         said = len(config.text_words)
         decided = (len(FLOORS), len(USERS), said, len(config.heard_words), len(EVENTS))
         sizes = (*decided, 1 + len(TASKS), said, len(MANNERS), 2)
-        # What it heard is not fed back: taught with the right words, it would come to trust its own wrong ones.
         fed = table_sizes(said, len(FLOORS), len(USERS), len(EVENTS))
         pending = (WORD_BUCKETS + 1, len(LEFT_STEPS), 2, 2, VOICES)
         self.fed = nn.ModuleList(nn.Embedding(size, d) for size in fed)
@@ -329,11 +333,13 @@ class NanoNet(nn.Module):
         self.heads = nn.ModuleList(Product(d, size) for size in sizes)
         self.awaits, self.awaited = Product(d, d, 0.3), Product(d, d)
         self.spotted = Product(2, d, 0.3)
+        self.words_heard, self.reads = nn.Embedding(len(config.heard_words) + 1, d), Product(d, d, 0.3)
+        self.matched = nn.Parameter(torch.zeros(d))
         self.phone_norm = Norm(d)
         self.phones = Product(d, PHONES_A_TOKEN * PHONES)
 
     def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
-        """To ``[N, T, 6, d]``."""
+        """To ``[N, T, 6, d]``, but for the user's words: see ``understand``."""
         n, ticks = inputs.has_video.shape
         video = torch.where(inputs.has_video[..., None], inputs.video.float(), self.no_video)
         output = self.time(inputs.time.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
@@ -349,15 +355,13 @@ class NanoNet(nn.Module):
 
     def forward(
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
-    ) -> Decisions:
-        """Whole sessions (``states=None``), or one tick of each session whose states are given and updated."""
-        return self.decide(self.trunk(inputs, states, place), trigger_of(inputs), states is not None)
-
-    def trunk(
-        self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
-    ) -> Tensor:
-        """All layers: ``[N, T, 6, d]``."""
-        return self.understand(self.listen(inputs, states, place), states, place)
+    ) -> tuple[Decisions, Tensor]:
+        """Whole sessions (``states=None``), or one tick of each session whose states are given and updated; the
+        decisions, and the phones' logits: see ``hear_phones``."""
+        streaming = states is not None
+        sound = self.listen(inputs, states, place)
+        x = self.understand(sound, inputs, states, place)
+        return self.decide(x, trigger_of(inputs), streaming), self.hear_phones(sound, streaming)
 
     def listen(
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
@@ -366,11 +370,29 @@ class NanoNet(nn.Module):
         return self._through(0, self._hearing, self.embed(inputs, states is not None), states, place)
 
     def understand(
-        self, x: Tensor, states: list[LayerState] | None = None, place: StepPlace | None = None
+        self,
+        x: Tensor,
+        inputs: TickInputs,
+        states: list[LayerState] | None = None,
+        place: StepPlace | None = None,
     ) -> Tensor:
-        """The other layers, on what ``listen`` gave."""
+        """The other layers, on what ``listen`` gave and on the word that was written down before."""
+        words = self._read(inputs, states is not None)[:, :, None]
+        x = torch.cat([x[:, :, :-1], x[:, :, -1:] + words], dim=2)
         normed: Tensor = self.norm(self._through(self._hearing, len(self.layers), x, states, place))
         return normed
+
+    def _read(self, inputs: TickInputs, per_tick: bool) -> Tensor:
+        """What the user's last word says, ``[N, T, d]``: by a row of its own, by the one that finds it in the sound,
+        and whether it is the awaited one. Layers that hear do without: they should trust their ears."""
+        heard, trigger = heard_of(inputs), trigger_of(inputs)
+        n, ticks = heard.shape
+        known = (heard != NONE) & (heard < len(self.config.heard_words))
+        found = F.embedding(heard * known, self.transcript.weight.detach()) * known[..., None]
+        read: Tensor = self.words_heard(heard) * (heard != NONE)[..., None]
+        read = read + self.reads(found.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
+        awaited: Tensor = ((heard == trigger) & known)[..., None] * self.matched
+        return read + awaited
 
     def _through(
         self, first: int, end: int, x: Tensor, states: list[LayerState] | None, place: StepPlace | None
@@ -392,8 +414,8 @@ class NanoNet(nn.Module):
         return head
 
     def decide(self, x: Tensor, trigger: Tensor, per_tick: bool) -> Decisions:
-        """The heads at the output token of ``trunk``'s result. All but the transcript know how likely the ``trigger``
-        ``[N, T]`` is what it writes down now."""
+        """The heads at the output token of ``understand``'s result. All but the transcript's know how likely the
+        ``trigger`` ``[N, T]`` is what the user says now."""
         n, ticks = x.shape[:2]
         output = x[:, :, -1].reshape(n * ticks, 1, -1)
         heard = self.transcript(output, per_tick).float()
@@ -402,10 +424,10 @@ class NanoNet(nn.Module):
         made.append(product(self.awaited(informed, per_tick), self.transcript.weight.detach(), per_tick))
         return Decisions(*(logits.float().view(n, ticks, -1) for logits in made))
 
-    def hear_phones(self, x: Tensor) -> Tensor:
+    def hear_phones(self, x: Tensor, per_tick: bool) -> Tensor:
         """Logits of what sounded one tick before each half of an audio token, ``[N, T, 8, phones]``, from what
-        ``listen`` gave; for training."""
+        ``listen`` gave."""
         n, ticks, _, d = x.shape
         heard = x[:, :, :AUDIO_TOKENS].reshape(n, ticks * AUDIO_TOKENS, d)
-        logits: Tensor = self.phones(self.phone_norm(heard), per_tick=False)
+        logits: Tensor = self.phones(self.phone_norm(heard), per_tick)
         return logits.view(n, ticks, AUDIO_TOKENS * PHONES_A_TOKEN, PHONES)

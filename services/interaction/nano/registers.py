@@ -21,7 +21,7 @@ SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
 
 class Tokens(NamedTuple):
     """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids,
-    ``trigger`` is one of what is heard, all times are ticks."""
+    ``trigger`` and ``heard`` are ids of what is heard, all times are ticks."""
 
     floor: int = 0
     user: int = 0
@@ -35,14 +35,23 @@ class Tokens(NamedTuple):
     quiet: int = 0  # since the user spoke
     lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
     trigger: int = NONE  # the word of the user's that the task ``hear`` is about
+    heard: int = NONE  # the word of the user's that was written down; one more than the last for one that is not known
 
 
-LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0)
+LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0)
 """Exclusive upper bounds of what does not depend on vocabularies."""
 
 
 def moved(
-    before: Tokens, floor: int, user: int, text: int, event: int, task: int, word: int, trigger: int = NONE
+    before: Tokens,
+    floor: int,
+    user: int,
+    text: int,
+    event: int,
+    task: int,
+    word: int,
+    trigger: int = NONE,
+    heard: int = NONE,
 ) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
@@ -61,16 +70,17 @@ def moved(
             standing, named, age = NO_TASK, NONE, 0
     if standing == NO_TASK:
         age = 0
-    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse, awaited)
+    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse, awaited, heard)
 
 
 def fed(tokens: Tokens) -> tuple[int, ...]:
-    """Ids for the embedding tables, times as whole seconds and the ticks beyond them; at last, the trigger's."""
+    """Ids for the embedding tables, times as whole seconds and the ticks beyond them; at last the words: what was
+    heard, and what is awaited."""
     times = [part for ticks in (tokens.age, tokens.quiet, tokens.lapse) for part in divmod(ticks, TICKS_PER_SECOND)]
-    return (*tokens[:8], *times, tokens.trigger)
+    return (*tokens[:8], *times, tokens.heard, tokens.trigger)
 
 
 def table_sizes(text_words: int, floors: int, users: int, events: int) -> tuple[int, ...]:
-    """How many rows each of these tables has; the trigger has none, for the transcript's words have rows already."""
+    """How many rows each of these tables has; the user's words have rows of their own."""
     decided = (floors, users, text_words, events, text_words, MAX_SINCE + 1, len(TASKS), text_words)
     return (*decided, *(SECONDS, TICKS_PER_SECOND) * 3)

@@ -1,0 +1,248 @@
+"""The user's words from the phones that nano hears: a lexicon as a tree of phones, a bigram, and a Viterbi search.
+
+Every tick brings the probabilities of eight phones (25 ms each). A token stands at a node of the tree, with the words
+that led there; one step of 25 ms moves all of them. What the best token says of a while ago is written down and never
+taken back. The search is a function of the phones since the user last was silent (or since a
+fixed tick, if he never is), so that a restore finds it again: see ``Search``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save_file
+
+WORDS, TABLES = "lexicon.txt", "lexicon.safetensors"
+PAUSE = 0
+ROOT = 0
+STEPS = 8  # phones a tick
+IMPOSSIBLE = np.float32(-1e30)
+ENDS = 8.0  # nats behind the best word's end within which others are looked at
+GRID_TICKS = 28
+"""A search that has met no silence for so long begins anew at the next multiple of it."""
+REACH_TICKS = 2 * GRID_TICKS
+"""So many former ticks decide what a search is."""
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the search weighs, all in nats. ``sound`` scales the phones' logarithms against the words', ``prior`` how
+    much of a phone's frequency is taken from them; ``stay``, ``move`` and ``rest`` are for a step in a phone, into the
+    next, and in silence; ``word`` for each word."""
+
+    sound: float = 0.6
+    prior: float = 0.5
+    stay: float = -0.7
+    move: float = -0.7
+    rest: float = -0.2
+    word: float = 0.0
+    beam: float = 10.0  # behind the best token, where others are dropped
+    lag: int = 6  # steps after a word's end by which it is written down
+
+
+class Lexicon:
+    """Words, the tree of their phones, and how likely they follow each other. Tables are as ``training.dictionary``
+    makes them: ``phone`` and ``parent`` ``[N]`` by node, breadth first, and ``ahead [N]``, the best logarithm of a word
+    below it; ``end_node`` and ``end_word`` for each pronunciation; ``unigram [V]``; and by former word (the last row is
+    a beginning) from ``first [V + 2]`` on the words ``next`` with their logarithms ``likely``, and ``otherwise
+    [V + 1]``, what is added to the unigram for any other; ``usual [41]`` are the phones' frequencies."""
+
+    def __init__(self, words: tuple[str, ...], tables: Mapping[str, npt.NDArray[Any]], weights: Weights) -> None:
+        self.words, self.weights = words, weights
+        self.version = _version(words, tables, weights)
+        self.beginning = len(words)
+        self.phone: Ids = tables["phone"].astype(np.int64)
+        parent: Ids = tables["parent"].astype(np.int64)
+        ahead: Floats = tables["ahead"].astype(np.float32)
+        self.ahead: list[float] = ahead.tolist()
+        self.entered: Floats = np.asarray(ahead - ahead[parent] + np.float32(weights.move), dtype=np.float32)
+        self.children: Ids = np.bincount(parent[1:], minlength=len(parent))
+        self.eldest: Ids = 1 + np.cumsum(self.children) - self.children
+        self.ends: dict[int, list[int]] = {}
+        for node, word in zip(tables["end_node"].tolist(), tables["end_word"].tolist(), strict=True):
+            self.ends.setdefault(node, []).append(word)
+        self.last = np.zeros(len(parent), dtype=bool)
+        self.last[list(self.ends)] = True
+        self._unigram: list[float] = tables["unigram"].astype(np.float64).tolist()
+        self._first: list[int] = tables["first"].tolist()
+        self._next: Ids = tables["next"].astype(np.int64)
+        self._likely: Floats = tables["likely"].astype(np.float32)
+        self._otherwise: list[float] = tables["otherwise"].astype(np.float64).tolist()
+        self.usual: Floats = np.asarray(weights.prior * np.log(tables["usual"]), dtype=np.float32)
+        self._known: dict[tuple[int, int], float] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> Lexicon:
+        """Raises ``FileNotFoundError`` when the folder has none."""
+        return cls(tuple((folder / WORDS).read_text().split()), load_file(folder / TABLES), Weights())
+
+    @property
+    def session_bytes(self) -> int:
+        """What a search takes."""
+        return len(self.phone) * 12
+
+    @staticmethod
+    def save(folder: Path, words: tuple[str, ...], tables: dict[str, npt.NDArray[Any]]) -> None:
+        (folder / WORDS).write_text("\n".join(words) + "\n")
+        save_file(tables, folder / TABLES)
+
+    def follows(self, before: int, word: int) -> float:
+        """The logarithm of a word's probability after another one."""
+        key = (before, word)
+        found = self._known.get(key)
+        if found is None:
+            first, end = self._first[before], self._first[before + 1]
+            place = first + int(np.searchsorted(self._next[first:end], word))
+            there = place < end and self._next[place] == word
+            found = float(self._likely[place]) if there else self._otherwise[before] + self._unigram[word]
+            self._known[key] = found
+        return found
+
+
+def _version(words: tuple[str, ...], tables: Mapping[str, npt.NDArray[Any]], weights: Weights) -> str:
+    """A name for exactly this search, e.g. ``3fa2c1d0``: another one would write other words."""
+    digest = hashlib.sha256(f"{weights} {words}".encode())
+    for name in sorted(tables):
+        digest.update(name.encode() + np.ascontiguousarray(tables[name]).tobytes())
+    return digest.hexdigest()[:8]
+
+
+class Search:
+    """One session's. It begins anew at every tick of silence, and, where the user never is silent, at multiples of
+    ``GRID_TICKS``: so ``REACH_TICKS`` ticks make it what it is, whatever was before."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._silent_at = -1  # the last silent tick
+        self._begin()
+
+    def _begin(self) -> None:
+        nodes = len(self._lexicon.phone)
+        self._idle = True
+        self._scores: Floats = np.full(nodes, IMPOSSIBLE, dtype=np.float32)
+        self._pasts: Ids = np.zeros(nodes, dtype=np.int64)
+        self._active: Ids = np.zeros(0, dtype=np.int64)  # nodes with a token
+        self._root, self._root_past = np.float32(0.0), 0
+        self._rest, self._rest_past = np.float32(0.0), 0
+        self._history: list[tuple[int, int, int]] = [(-1, self._lexicon.beginning, 0)]  # before, word, step
+        self._step, self._written = 0, 0
+
+    def hear(self, tick: int, likely: Floats) -> list[str]:
+        """A tick's log probabilities ``[8, 41]``; what is written down now: a word at most, or at a silence all that is
+        left."""
+        if (likely.argmax(axis=1) == PAUSE).all():
+            self._silent_at = tick
+            return self._end()
+        told: list[str] = []
+        if tick % GRID_TICKS == 0 and tick - self._silent_at >= GRID_TICKS:
+            told = self._end()
+        self._idle = False
+        weights = self._lexicon.weights
+        sound = np.float32(weights.sound) * (likely - self._lexicon.usual)
+        for row in sound:
+            self._move(row)
+        return told + self._settled(weights.lag, most=1)
+
+    def _end(self) -> list[str]:
+        """All that is left, and a new beginning."""
+        if self._idle:
+            return []
+        told = self._settled(0, most=len(self._history))
+        self._begin()
+        return told
+
+    def _move(self, sound: Floats) -> None:
+        """One step of 25 ms. A node has one parent, so that it is entered from one place only."""
+        lexicon, scores, pasts, active = self._lexicon, self._scores, self._pasts, self._active
+        weights = lexicon.weights
+        scores[ROOT], pasts[ROOT] = self._root, self._root_past
+        leaving = np.append(active, ROOT)
+        counts = lexicon.children[leaving]
+        entered = np.arange(counts.sum()) + np.repeat(lexicon.eldest[leaving] - np.cumsum(counts) + counts, counts)
+        came = np.repeat(scores[leaving], counts) + lexicon.entered[entered]
+        past = np.repeat(pasts[leaving], counts)
+        scores[active] += np.float32(weights.stay)
+        before = scores[entered]
+        better = came > before
+        scores[entered[better]], pasts[entered[better]] = came[better], past[better]
+        scores[ROOT] = IMPOSSIBLE
+        active = np.concatenate([active, entered[better & (before == IMPOSSIBLE)]])
+        resting, pausing = self._rest + np.float32(weights.rest), self._root + np.float32(weights.move)
+        if pausing > resting:
+            self._rest_past = self._root_past
+        rest = max(resting, pausing) + sound[PAUSE]
+        now = scores[active] + sound[lexicon.phone[active]]
+        best = max(now.max(), rest)
+        kept = now > best - np.float32(weights.beam)
+        scores[active[~kept]] = IMPOSSIBLE
+        self._active = active[kept]
+        scores[self._active] = now[kept] - best
+        self._rest = np.float32(rest - best)
+        self._step += 1
+        self._end_words()
+
+    def _end_words(self) -> None:
+        """The best word that ends here, or the silence, is what a next word may begin behind."""
+        lexicon, weights = self._lexicon, self._lexicon.weights
+        root, root_past, word = float(self._rest), self._rest_past, -1
+        ending = self._active[lexicon.last[self._active]]
+        scores = self._scores[ending]
+        if len(ending):
+            likely = scores > scores.max() - np.float32(ENDS)
+            for node, score, past in zip(
+                ending[likely].tolist(), scores[likely].tolist(), self._pasts[ending[likely]].tolist(), strict=True
+            ):
+                before = self._history[past][1]
+                for candidate in lexicon.ends[node]:
+                    gained = score + lexicon.follows(before, candidate) - lexicon.ahead[node] + weights.word
+                    if gained > root:
+                        root, root_past, word = gained, past, candidate
+        if word >= 0:
+            self._history.append((root_past, word, self._step))
+            root_past = len(self._history) - 1
+        self._root, self._root_past = np.float32(root), root_past
+
+    def _settled(self, lag: int, most: int) -> list[str]:
+        """The best token's words that ended ``lag`` steps ago and are not written yet; tokens that know better are
+        dropped."""
+        choices = [(float(self._rest), self._rest_past), (float(self._root), self._root_past)]
+        if lag and len(self._active):
+            best = int(self._active[self._scores[self._active].argmax()])
+            choices.append((float(self._scores[best]), int(self._pasts[best])))
+        past = max(choices)[1]
+        chain = []
+        while past > self._written:
+            chain.append(past)
+            past = self._history[past][0]
+        told: list[str] = []
+        for place in reversed(chain):
+            _, word, step = self._history[place]
+            if len(told) == most or step > self._step - lag:
+                break
+            told.append(self._lexicon.words[word])
+            self._written = place
+        if told and lag:
+            self._forget()
+        return told
+
+    def _forget(self) -> None:
+        """Drop the tokens whose past does not hold what was written down."""
+        kept = np.zeros(len(self._history), dtype=bool)
+        kept[self._written] = True
+        for place in range(self._written + 1, len(self._history)):
+            kept[place] = kept[self._history[place][0]]
+        known = kept[self._pasts[self._active]]
+        self._scores[self._active[~known]] = IMPOSSIBLE
+        self._active = self._active[known]
+        if not kept[self._rest_past]:
+            self._rest, self._rest_past = IMPOSSIBLE, self._written
+        if not kept[self._root_past]:
+            self._root, self._root_past = IMPOSSIBLE, self._written

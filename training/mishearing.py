@@ -1,0 +1,66 @@
+"""What a transcript makes of the user's words while nano learns: mostly the words, maybe late, some of them wrong.
+
+Served, the words come of the phones and a lexicon (``services.interaction.nano.lexicon``), and are fed to the layers
+that understand. Taught with nothing but the right words, those would come to trust the wrong ones, too. So each
+session has a quality of its own, from faultless to hardly usable.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from services.interaction.nano.config import NONE
+from training.script import TICK, Script, written
+from training.skills.words import heard_words
+
+FAULTLESS = 0.15  # of the sessions
+FAULTS = (1.2, 4.0)  # of the others: a beta distribution's, 23 % of the words on average
+LOST = 0.4  # of the faults; the others are words that look alike
+ADDED = 0.06  # words made up, in a tick of speech without one, for each fault of a word
+LATE = ((0, 1, 2), (0.7, 0.22, 0.08))  # ticks, and how often
+Ids = npt.NDArray[np.int64]
+
+
+@cache
+def _alike() -> dict[str, tuple[str, ...]]:
+    """Words of the transcript by how they begin and by how they end."""
+    found: dict[str, list[str]] = {}
+    for word in heard_words():
+        for key in _keys(word):
+            found.setdefault(key, []).append(word)
+    return {key: tuple(words) for key, words in found.items()}
+
+
+def _keys(word: str) -> tuple[str, str]:
+    return f"{word[:2]}-", f"-{word[-2:]}"
+
+
+def misheard(rng: random.Random, word: str) -> str:
+    """Another word that begins or ends like it, or any."""
+    others = [w for key in _keys(word) for w in _alike().get(key, ()) if w != word]
+    return rng.choice(others or heard_words())
+
+
+def overheard(rng: random.Random, script: Script, ids: Mapping[str, int]) -> Ids:
+    """The word that is written down in each tick, ``[T]``: its id, one more than the last for a word that has none."""
+    other = 1 + max(ids.values())
+    faults = 0.0 if rng.random() < FAULTLESS else rng.betavariate(*FAULTS)
+    out = np.full(script.ticks, NONE, dtype=np.int64)
+    free_from = 0
+    for _, word, tick in written(script.turns):
+        drawn = rng.random()
+        at = max(tick + rng.choices(*LATE)[0], free_from)
+        if drawn < LOST * faults or at >= script.ticks:
+            continue
+        out[at] = ids.get(misheard(rng, word) if drawn < faults else word, other)
+        free_from = at + 1
+    for turn in script.turns:
+        for tick in range(turn.start // TICK, min(turn.stop // TICK, script.ticks)):
+            if turn.kind != "typed" and out[tick] == NONE and rng.random() < ADDED * faults:
+                out[tick] = ids[rng.choice(heard_words())]
+    return out
