@@ -17,7 +17,8 @@ from training.synth import RATE_HZ
 if TYPE_CHECKING:
     from training.scenes import Composer
 
-CUE_AFTER = HEARD_AFTER + TICK  # a cue is answered in the tick after the one that writes its word down
+CUE_LATE = 2  # ticks: a cue's word is written down one later than the head aims at, mostly, and read in the next
+CUE_AFTER = HEARD_AFTER + CUE_LATE * TICK
 SOUND_AFTER = 1.5  # ticks between the tick that brings a word and its sound, about
 _CONFIRMED_S = (1.2, 2.4)  # from an order to what it is about: "okay" is said meanwhile
 _TRIES = 400  # texts that are drawn for one that fits
@@ -59,7 +60,7 @@ def lay(rng: random.Random, script: Script, show: Show) -> None:
 
 def await_triggers(script: Script) -> None:
     """What orders to listen for a word have to say: whenever it is said until another order or a "stop", whatever it is
-    said in, in the tick after the one that writes it down. Where an engine does not tell when, nobody knows."""
+    said in, in the tick after the one that writes it down, mostly. Where an engine does not tell when, nobody knows."""
     turns = sorted(script.turns, key=lambda turn: turn.start)
     places = list(written(turns))
     for number, order in enumerate(turns):
@@ -68,8 +69,9 @@ def await_triggers(script: Script) -> None:
         for turn in turns[number + 1 :]:
             if turn.kind != "typed" and order.phrase.trigger in turn.text.split():
                 ends = turn.phrase is not None and _settles(turn.phrase)
-                ticks = [] if ends else [at for of, word, at in places if of is turn and word == order.phrase.trigger]
-                script.dues += [Due(at + 1, order.phrase.word, order.phrase.task, Manner.WARNING) for at in ticks]
+                ticks = [] if ends else [at for of, said, at in places if of is turn and said == order.phrase.trigger]
+                word, task = order.phrase.word, order.phrase.task
+                script.dues += [Due(at + CUE_LATE, word, task, Manner.WARNING) for at in ticks]
                 if not ticks:
                     script.unsure.append((turn.start // TICK, turn.decision_tick))
             if turn.phrase is not None and _settles(turn.phrase):

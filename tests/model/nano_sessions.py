@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from schemas.records import TokenKind
 from services.interaction.nano.config import SPECIAL_WORDS, NanoConfig
-from services.interaction.nano.lexicon import Lexicon, Weights
+from services.interaction.nano.lexicon import Lexicon
 from services.interaction.nano.model import NanoModel
 from services.interaction.nano.network import NanoNet
 from services.interaction.protocol import StepInput, StepOutput
@@ -38,15 +37,19 @@ def network(config: NanoConfig = SMALL, seed: int = 0) -> NanoNet:
     return net.eval()
 
 
-def lexicon() -> Lexicon:
+def lexicon_tables() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Words of one to three drawn phones, so that any sound holds some."""
     rng = np.random.default_rng(0)
     words = tuple(f"h{n}" for n in range(30))
     ways = [{tuple(rng.integers(1, 41, rng.integers(1, 4)).tolist())} for _ in words]
     unigram = np.full(len(words), -np.log(len(words)))
     pairs = bigram([words, words[::-1]], {word: n for n, word in enumerate(words)}, unigram)
-    tables = {**tree(ways, unigram), **pairs, "unigram": unigram, "usual": np.full(41, 1 / 41)}
-    return Lexicon(words, tables, Weights())
+    return words, {**tree(ways, unigram), **pairs, "unigram": unigram, "usual": np.full(41, 1 / 41)}
+
+
+def lexicon() -> Lexicon:
+    words, tables = lexicon_tables()
+    return Lexicon(words, tables, SMALL.heard_words)
 
 
 def model(config: NanoConfig = SMALL, capacity: int = 24) -> NanoModel:
@@ -84,7 +87,6 @@ class Recorder:
         self.nano = nano
         self.outputs: dict[str, list[StepOutput]] = {}
         self.bits: dict[str, list[bytes]] = {}
-        self.phones: dict[str, list[npt.NDArray[np.float32]]] = {}
         inner = nano._forward
 
         def kept(batch, sessions):
@@ -92,7 +94,6 @@ class Recorder:
             for row, item in enumerate(batch):
                 raw = b"".join(d[row].contiguous().numpy().tobytes() for d in decisions)
                 self.bits.setdefault(item.session_id, []).append(raw)
-                self.phones.setdefault(item.session_id, []).append(phones[row])
             return decisions, phones
 
         nano._forward = kept

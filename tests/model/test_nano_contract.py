@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
 from services.interaction.nano.config import COPY, HEAR, NONE, RECALL, TASKS, NanoConfig
+from services.interaction.nano.lexicon import WORDS, Lexicon, Search
 from services.interaction.nano.model import (
     CONFIG,
     ENCODER_WEIGHTS,
@@ -25,8 +26,8 @@ from services.interaction.nano.model import (
     kinds_of_words,
 )
 from services.interaction.nano.network import spotting
-from services.interaction.nano.registers import Tokens, moved
-from tests.model.nano_sessions import SMALL, frames, model, network
+from services.interaction.nano.registers import Tokens, fed, moved
+from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
 
 
 @pytest.fixture
@@ -39,13 +40,25 @@ def folder(tmp_path):
     dataclasses.replace(
         SMALL, encoder_version=weights_version(encoder), backbone_version=backbone_version(backbone)
     ).save(tmp_path / CONFIG)
+    Lexicon.save(tmp_path, *lexicon_tables())
     return tmp_path
 
 
 def test_encoder_and_backbone_of_one_folder_fit(folder):
     nano, encoder = NanoModel.load(folder), FrameEncoder.load(folder)
     assert (nano.encoder_version, nano.d) == (encoder.version, encoder.d)
-    assert nano.name == f"nano-{nano.config.release}+{nano.config.backbone_version}"
+    assert nano.lexicon is not None
+    assert nano.name == f"nano-{nano.config.release}+{nano.config.backbone_version}.{nano.lexicon.version}"
+
+
+def test_another_lexicon_makes_another_model(folder):
+    before = NanoModel.load(folder).name
+    words, tables = lexicon_tables()
+    Lexicon.save(folder, words, tables | {"unigram": tables["unigram"] - 1})
+    assert NanoModel.load(folder).name != before
+    (folder / WORDS).unlink()
+    with pytest.raises(FileNotFoundError, match=WORDS):
+        NanoModel.load(folder)
 
 
 def test_another_encoder_is_refused_by_name(folder):
@@ -121,7 +134,9 @@ def test_a_refused_batch_changes_no_session():
     assert nano.step(inputs[:1]) == untouched.step(inputs[:1])
 
 
-@pytest.mark.parametrize("tokens", [(), (99,) * 13, (0,) * 6, (0,) * 12, (0,) * 12 + (-1,), (0,) * 12 + (22,), (0,) * 11 + (21, 0)])
+@pytest.mark.parametrize(
+    "tokens", [(), (99,) * 13, (0,) * 6, (0,) * 12, (0,) * 12 + (-1,), (0,) * 12 + (22,), (0,) * 11 + (21, 0)]
+)
 def test_recorded_tokens_of_another_model_are_refused(tokens):
     nano = model()
     nano.open("a", 0)
@@ -231,35 +246,33 @@ def test_decisions_know_whether_the_awaited_word_is_what_they_write_down():
     assert not spotting(without.heard, nothing[..., None]).any()
 
 
-def hearing(nano: NanoModel, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on what the transcript's head takes for the user's words is this."""
-    coming, forward = iter(ids), nano._forward
-
-    def heard(batch, sessions):
-        decisions = forward(batch, sessions)
-        logits = torch.zeros_like(decisions.heard)
-        for row in range(len(batch)):
-            logits[row, :, next(coming)] = 1.0
-        return decisions._replace(heard=logits)
-
-    monkeypatch.setattr(nano, "_forward", heard)
-
-
-def test_a_word_that_is_heard_in_two_ticks_running_is_written_once(monkeypatch):
+def test_what_the_search_finds_is_written_down_and_told_to_the_next_tick(monkeypatch):
     nano = model()
     nano.open("a", 0)
-    hearing(nano, [0, 4, 4, 4, 0, 4, 5, 4], monkeypatch)
-    written = [nano.step([item])[0].user_text for item in frames("a", 8)]
-    assert written == ["", " h3", "", "", "", " h3", " h4", " h3"]
+    coming = iter([["h3"], [], ["h4", "h5"], ["h29"]])
+    monkeypatch.setattr(Search, "hear", lambda *_: next(coming))
+    outputs = [nano.step([item])[0] for item in frames("a", 4)]
+    assert [output.user_text for output in outputs] == [" h3", "", " h4 h5", " h29"]
+    place, unknown = SMALL.heard_words.index, len(SMALL.heard_words)
+    assert [Tokens(*output.tokens).heard for output in outputs] == [place("h3"), NONE, place("h4"), unknown]
+    assert fed(Tokens(*outputs[0].tokens))[-2] == place("h3")
 
 
-def test_a_restored_session_knows_what_was_just_written(monkeypatch):
-    nano = model()
+def test_the_words_heard_change_what_is_decided_but_not_what_is_heard():
+    net = network()
+    nano = NanoModel(net, 1)
     nano.open("a", 0)
-    inputs = frames("a", 4)
-    hearing(nano, [0, 4, 4, 4], monkeypatch)
-    nano.prefill(inputs[:2], [NOTHING_YET, NOTHING_YET])
-    assert nano.step(inputs[2:3])[0].user_text == ""
-    nano.close("a")
-    nano.open("a", 0)
-    assert nano.step(inputs[:1])[0].user_text == " h3", "another session"
+    inputs = nano._inputs(frames("a", 1), [nano._sessions["a"]])
+    told = inputs.fed.clone()
+    told[..., -2] = 3
+    with torch.inference_mode():
+        (without, phones), (heard, same_phones) = (net(inputs._replace(fed=ids)) for ids in (inputs.fed, told))
+    assert torch.equal(phones, same_phones), "ears are not told"
+    assert not torch.equal(without.text, heard.text)
+    told[..., -1] = 3
+    with torch.inference_mode():
+        net.matched.fill_(1.0)
+        awaited, _ = net(inputs._replace(fed=told))
+        net.matched.fill_(0.0)
+        plain, _ = net(inputs._replace(fed=told))
+    assert not torch.equal(awaited.text, plain.text), "the awaited word is told apart from others"

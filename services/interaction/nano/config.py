@@ -98,11 +98,10 @@ class NanoConfig:
         """How many former ticks a restore must read.
 
         Each layer reaches back over its window (less the tick itself) and, by its convolution, one tick more, of which
-        only the sound matters, not what it was fed. The search for the user's words wants the phones of its own reach,
-        and these the ticks that the layers below them reach back over.
+        only the sound matters, not what it was fed. So many make a tick exact; the search for the user's words wants
+        as many exact ones as it reaches back over itself.
         """
-        reach = [window - 1 + 1 for window in self.windows]
-        return max(sum(reach), sum(reach[: self.phones_after or None]) + REACH_TICKS)
+        return sum(window - 1 + 1 for window in self.windows) + REACH_TICKS
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")

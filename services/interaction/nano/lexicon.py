@@ -1,15 +1,17 @@
-"""The user's words from the phones that nano hears: a lexicon as a tree of phones, a bigram, and a Viterbi search.
+"""The user's words from what nano hears: a lexicon as a tree of phones, a bigram, and a Viterbi search.
 
-Every tick brings the probabilities of eight phones (25 ms each). A token stands at a node of the tree, with the words
+Every tick brings the probabilities of eight phones (25 ms each) and of words. The phones know any word, the words' head
+knows what nano is often told: a word that both make likely wins. A token stands at a node of the tree, with the words
 that led there; one step of 25 ms moves all of them. What the best token says of a while ago is written down and never
-taken back. The search is a function of the phones since the user last was silent (or since a
-fixed tick, if he never is), so that a restore finds it again: see ``Search``.
+taken back. The search is a function of the ticks since the user last was silent (or since a fixed tick, if he never
+is), so that a restore finds it again: see ``Search``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,12 @@ PAUSE = 0
 ROOT = 0
 STEPS = 8  # phones a tick
 IMPOSSIBLE = np.float32(-1e30)
-ENDS = 8.0  # nats behind the best word's end within which others are looked at
+NOWHERE = -1
+ENDS = 11.0  # nats behind the best word's end within which others are looked at
 GRID_TICKS = 28
 """A search that has met no silence for so long begins anew at the next multiple of it."""
-REACH_TICKS = 2 * GRID_TICKS
-"""So many former ticks decide what a search is."""
+REACH_TICKS = 2 * GRID_TICKS + 1
+"""So many former ticks decide what a search is: a tick's phones are searched in the next one."""
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
@@ -36,15 +39,18 @@ Ids = npt.NDArray[np.int64]
 class Weights:
     """What the search weighs, all in nats. ``sound`` scales the phones' logarithms against the words', ``prior`` how
     much of a phone's frequency is taken from them; ``stay``, ``move`` and ``rest`` are for a step in a phone, into the
-    next, and in silence; ``word`` for each word."""
+    next, and in silence; ``word`` is for each word, ``head`` scales what the words' head says of it, which never gives
+    less than ``least``."""
 
-    sound: float = 0.6
+    sound: float = 0.5
     prior: float = 0.5
     stay: float = -0.7
     move: float = -0.7
     rest: float = -0.2
-    word: float = 0.0
-    beam: float = 10.0  # behind the best token, where others are dropped
+    word: float = 2.5
+    head: float = 1.2
+    least: float = 0.01
+    beam: float = 12.0  # behind the best token, where others are dropped
     lag: int = 6  # steps after a word's end by which it is written down
 
 
@@ -55,8 +61,17 @@ class Lexicon:
     a beginning) from ``first [V + 2]`` on the words ``next`` with their logarithms ``likely``, and ``otherwise
     [V + 1]``, what is added to the unigram for any other; ``usual [41]`` are the phones' frequencies."""
 
-    def __init__(self, words: tuple[str, ...], tables: Mapping[str, npt.NDArray[Any]], weights: Weights) -> None:
-        self.words, self.weights = words, weights
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        tables: Mapping[str, npt.NDArray[Any]],
+        heard: Sequence[str],
+        weights: Weights | None = None,
+    ) -> None:
+        """``heard`` are the words of the head, its first one none."""
+        self.words, self.weights = words, (weights := weights or Weights())
+        places = {word: place for place, word in enumerate(heard) if place}
+        self.at_head = [places.get(word, NOWHERE) for word in words]
         self.version = _version(words, tables, weights)
         self.beginning = len(words)
         self.phone: Ids = tables["phone"].astype(np.int64)
@@ -80,9 +95,9 @@ class Lexicon:
         self._known: dict[tuple[int, int], float] = {}
 
     @classmethod
-    def load(cls, folder: Path) -> Lexicon:
+    def load(cls, folder: Path, heard: Sequence[str]) -> Lexicon:
         """Raises ``FileNotFoundError`` when the folder has none."""
-        return cls(tuple((folder / WORDS).read_text().split()), load_file(folder / TABLES), Weights())
+        return cls(tuple((folder / WORDS).read_text().split()), load_file(folder / TABLES), heard)
 
     @property
     def session_bytes(self) -> int:
@@ -117,11 +132,14 @@ def _version(words: tuple[str, ...], tables: Mapping[str, npt.NDArray[Any]], wei
 
 class Search:
     """One session's. It begins anew at every tick of silence, and, where the user never is silent, at multiples of
-    ``GRID_TICKS``: so ``REACH_TICKS`` ticks make it what it is, whatever was before."""
+    ``GRID_TICKS``: so ``REACH_TICKS`` ticks make it what it is, whatever was before. It is a tick behind, for the head
+    tells of a word when the word's phones have been told."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
         self._silent_at = -1  # the last silent tick
+        self._former: tuple[Floats, Floats] | None = None
+        self._head: Floats = np.zeros(0, dtype=np.float32)  # how likely each word is about now
         self._begin()
 
     def _begin(self) -> None:
@@ -135,9 +153,14 @@ class Search:
         self._history: list[tuple[int, int, int]] = [(-1, self._lexicon.beginning, 0)]  # before, word, step
         self._step, self._written = 0, 0
 
-    def hear(self, tick: int, likely: Floats) -> list[str]:
-        """A tick's log probabilities ``[8, 41]``; what is written down now: a word at most, or at a silence all that is
-        left."""
+    def hear(self, tick: int, phones: Floats, words: Floats) -> list[str]:
+        """A tick's logarithms of the phones' probabilities ``[8, 41]`` and the head's probabilities of words; what is
+        written down now: a word at most, or at a silence all that is left."""
+        former, self._former = self._former, (phones, words)
+        if former is None:
+            return []
+        likely, before = former
+        self._head = words + before
         if (likely.argmax(axis=1) == PAUSE).all():
             self._silent_at = tick
             return self._end()
@@ -191,7 +214,7 @@ class Search:
 
     def _end_words(self) -> None:
         """The best word that ends here, or the silence, is what a next word may begin behind."""
-        lexicon, weights = self._lexicon, self._lexicon.weights
+        lexicon = self._lexicon
         root, root_past, word = float(self._rest), self._rest_past, -1
         ending = self._active[lexicon.last[self._active]]
         scores = self._scores[ending]
@@ -202,13 +225,19 @@ class Search:
             ):
                 before = self._history[past][1]
                 for candidate in lexicon.ends[node]:
-                    gained = score + lexicon.follows(before, candidate) - lexicon.ahead[node] + weights.word
+                    gained = score + lexicon.follows(before, candidate) - lexicon.ahead[node] + self._bonus(candidate)
                     if gained > root:
                         root, root_past, word = gained, past, candidate
         if word >= 0:
             self._history.append((root_past, word, self._step))
             root_past = len(self._history) - 1
         self._root, self._root_past = np.float32(root), root_past
+
+    def _bonus(self, word: int) -> float:
+        """What a word gains for being one, and by the head."""
+        weights, place = self._lexicon.weights, self._lexicon.at_head[word]
+        heard = min(float(self._head[place]), 1.0) if place != NOWHERE else 0.0
+        return weights.word + weights.head * math.log(weights.least + heard)
 
     def _settled(self, lag: int, most: int) -> list[str]:
         """The best token's words that ended ``lag`` steps ago and are not written yet; tokens that know better are

@@ -54,7 +54,6 @@ WEIGHTS = "backbone.safetensors"
 CONFIG = "config.json"
 ENCODER_WEIGHTS = "encoder.safetensors"
 GPU_ROWS = 64
-Floats = npt.NDArray[np.float32]
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
 _TEXT = Decisions._fields.index("text")
@@ -223,7 +222,7 @@ class NanoModel:
         if tensors.keys() != net.state_dict().keys():
             raise VersionMismatch(f"{folder / WEIGHTS} is of another architecture than this code's: {config.release}")
         net.load_state_dict(tensors)
-        return cls(net, capacity, lexicon=Lexicon.load(folder), device=device)
+        return cls(net, capacity, lexicon=Lexicon.load(folder, config.heard_words), device=device)
 
     def remembering(self, windows: tuple[int, ...]) -> NanoModel:
         """The same weights with other windows, under a name of its own: to measure what a longer memory costs."""
@@ -261,6 +260,7 @@ class NanoModel:
     def step(self, batch: Sequence[StepInput]) -> list[StepOutput]:
         sessions = [self._sessions[item.session_id] for item in batch]
         decisions, phones = self._forward(batch, sessions)
+        heard = self._hear(batch, sessions, decisions, phones)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
         if self._kinds:
             with torch.inference_mode(), one_thread():
@@ -268,7 +268,6 @@ class NanoModel:
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
         outputs = []
-        heard = [self._hear(item, session, row) for item, session, row in zip(batch, sessions, phones, strict=True)]
         for item, session, chosen, words in zip(batch, sessions, ids.tolist(), heard, strict=True):
             output = self._decide(item, session.fed, chosen, words)
             session.fed = Tokens(*output.tokens)
@@ -276,9 +275,17 @@ class NanoModel:
         return outputs
 
     @staticmethod
-    def _hear(item: StepInput, session: _Session, phones: Floats) -> list[str]:
-        """The user's words that are written down in this tick."""
-        return [] if session.search is None else session.search.hear(item.tick, phones)
+    def _hear(
+        batch: Sequence[StepInput], sessions: Sequence[_Session], decisions: Decisions, phones: Tensor
+    ) -> list[list[str]]:
+        """The user's words that each session writes down in this tick."""
+        with torch.inference_mode(), one_thread():
+            sounds = torch.log_softmax(phones.squeeze(1).float(), dim=-1).numpy()
+            words = torch.softmax(decisions.heard.squeeze(1), dim=-1).numpy()
+        return [
+            [] if session.search is None else session.search.hear(item.tick, sounds[row], words[row])
+            for row, (item, session) in enumerate(zip(batch, sessions, strict=True))
+        ]
 
     def _throw(self, ids: npt.NDArray[np.int64], logits: Tensor, sessions: Sequence[_Session]) -> None:
         """Replace the chosen words by drawn ones. The tick that was just stepped is the one before the next."""
@@ -294,9 +301,9 @@ class NanoModel:
             self._check(tokens)
         for round_ in rounds(inputs):
             sessions = [self._sessions[inputs[at].session_id] for at in round_]
-            _, phones = self._forward([inputs[at] for at in round_], sessions)
-            for at, session, row in zip(round_, sessions, phones, strict=True):
-                self._hear(inputs[at], session, row)
+            items = [inputs[at] for at in round_]
+            self._hear(items, sessions, *self._forward(items, sessions))
+            for at, session in zip(round_, sessions, strict=True):
                 session.fed = Tokens(*outputs[at])
 
     def quiet(self, session_id: str) -> tuple[int, ...]:
@@ -313,8 +320,8 @@ class NanoModel:
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
-    def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> tuple[Decisions, Floats]:
-        """Decisions, and the logarithms of the phones' probabilities, ``[n, 8, phones]``."""
+    def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> tuple[Decisions, Tensor]:
+        """Decisions, and the phones' logits ``[n, 1, 8, phones]``."""
         for item, session in zip(batch, sessions, strict=True):
             if item.tick != session.next_tick:
                 raise ValueError(f"{item.session_id}: tick {item.tick}, expected {session.next_tick}")
@@ -324,8 +331,7 @@ class NanoModel:
                 self._advance(batch[at : at + most], sessions[at : at + most]) for at in range(0, len(batch), most)
             ]
             decisions = Decisions(*map(torch.cat, zip(*(made for made, _ in parts), strict=True)))
-            phones = torch.cat([logits for _, logits in parts])[:, 0].float()
-            return decisions, torch.log_softmax(phones, dim=-1).numpy()
+            return decisions, torch.cat([logits for _, logits in parts])
 
     def _advance(self, batch: Sequence[StepInput], real: list[_Session]) -> tuple[Decisions, Tensor]:
         fillers = max(0, self._rows - len(real))
