@@ -1,4 +1,4 @@
-"""``make train``: the whole road, each step resumable: corpus, hearing, training, export, evaluation, card."""
+"""``make train``: the whole road, each step resumable: corpus, hearing, training, lexicon, export, evaluation, card."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def main() -> int:
     steps = [["train", "--tiny", "--folder", "build/tiny"]]
     if not arguments.tiny:
         opened = ["opened", *OPEN_SENTENCES]
-        steps = [["synth"], opened, *([] if begun else [hear]), train, ["export"], ["evaluate"], ["card"]]
+        steps = [["synth"], opened, *([] if begun else [hear]), train]
+        steps += [["dictionary"], ["export"], ["evaluate"], ["card"]]
     for step, *options in steps:
         print(f"== training.{step} {' '.join(options)}", flush=True)
         status = subprocess.run([sys.executable, "-m", f"training.{step}", *options], check=False).returncode

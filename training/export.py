@@ -1,9 +1,11 @@
-"""Writes a checkpoint's averaged weights as a model folder: two safetensors files and ``config.json``."""
+"""Writes a checkpoint's averaged weights as a model folder: two safetensors files and ``config.json``, and beside them
+the released model's lexicon, where there is none (``training.dictionary`` makes one)."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.encoder.model import weights_version
 from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.lexicon import TABLES, WORDS
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
 from training.checkpoint import LAST, read
 from training.learner import Learner
@@ -42,6 +45,9 @@ def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
     for name in (ENCODER_WEIGHTS, WEIGHTS):
         (folder / name).chmod(0o644)
     config.save(folder / CONFIG)
+    for name in (WORDS, TABLES):
+        if not (folder / name).exists():
+            shutil.copy(MODEL / name, folder / name)
     return config
 
 

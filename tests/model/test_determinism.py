@@ -58,10 +58,10 @@ def test_chance_follows_from_seed_and_tick_alone():
 
 
 def test_a_restored_session_throws_the_dice_that_it_would_have_thrown():
-    one, cut = lived("a", 5, 70), 45
-    restored, first = warm(), 45 - WARM.context_ticks
+    one, cut = lived("a", 5, 100), 75
+    restored, first = warm(), cut - WARM.context_ticks
     restored.nano.open("a", 5, first_tick=first)
-    inputs = frames("a", 70)
+    inputs = frames("a", 100)
     restored.nano.prefill(inputs[first:cut], [o.tokens for o in one.outputs["a"][first:cut]])
     for item in inputs[cut:]:
         restored.step([item])

@@ -35,6 +35,8 @@ def test_the_road_ends_in_a_loadable_model_that_learned_something(folder):
         "backbone.safetensors",
         "encoder.safetensors",
         "config.json",
+        "lexicon.safetensors",
+        "lexicon.txt",
     }
 
 

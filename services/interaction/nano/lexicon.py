@@ -108,6 +108,7 @@ class Lexicon:
     def save(folder: Path, words: tuple[str, ...], tables: dict[str, npt.NDArray[Any]]) -> None:
         (folder / WORDS).write_text("\n".join(words) + "\n")
         save_file(tables, folder / TABLES)
+        (folder / TABLES).chmod(0o644)
 
     def follows(self, before: int, word: int) -> float:
         """The logarithm of a word's probability after another one."""
