@@ -1,7 +1,7 @@
 """The lexicon that nano's transcript is searched in: words with their pronunciations, and which follow which.
 
-``python -m training.dictionary`` writes it into a model folder: the words of all training phrases, free speech and
-WordNet's sentences that the speech stage's dictionary can pronounce, in two accents, and a bigram of the same texts.
+``python -m training.dictionary`` writes it into a model folder: the most frequent words of all training phrases, free
+speech and WordNet's sentences, as the speech stage pronounces them in two accents, and a bigram of the same texts.
 Held-out phrasings are not among them.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,14 +22,15 @@ import numpy.typing as npt
 
 from services.interaction.nano.config import PHONES
 from services.interaction.nano.lexicon import ROOT, Lexicon
-from services.interaction.speech.g2p import read_lexicon
-from services.interaction.speech.speaker import LEXICON
+from services.interaction.speech.g2p import ACCENTS
+from training.lexis import counted
 from training.opened import open_texts
+from training.own import own_voice
 from training.phones import PAUSE, from_ipa
-from training.phrases import BACKCHANNELS, FREE, TRAINING
+from training.phrases import BACKCHANNELS, FREE, NUMBERS, TRAINING
 
-MODEL, VOICE = Path("models/nano"), Path("models/speech")
-WORDS = 16_000
+MODEL = Path("models/nano")
+WORDS = 20_000
 REDUCED = {
     "the": "ðə ði", "a": "ə A", "and": "ənd ən", "of": "əv", "to": "tə", "for": "fəɹ", "can": "kən", "at": "ət",
     "was": "wəz", "are": "əɹ", "you": "jə", "from": "fɹəm", "that": "ðət", "have": "əv həv", "had": "həd", "as": "əz",
@@ -49,12 +51,13 @@ def texts() -> list[list[str]]:
     return [text.split() for text in (*open_texts(), *free, *(p.text for p in TRAINING), *BACKCHANNELS)]
 
 
-def pronounced(counts: Counter[str], limit: int) -> dict[str, set[Phones]]:
-    """The most frequent words that can be pronounced, each with its ways."""
-    accents = [read_lexicon(VOICE / LEXICON, accent) for accent in ("us", "gb")]
+def pronounced(limit: int) -> dict[str, set[Phones]]:
+    """The skills' words and the most frequent other ones, each with its ways."""
+    voice = own_voice()
     found: dict[str, set[Phones]] = {}
-    for word, _ in counts.most_common():
-        said = [known.get(word, "") for known in accents]
+    frequent = (word for word, _ in counted(open_texts()).most_common() if re.fullmatch(r"[a-z][a-z'-]*", word))
+    for word in dict.fromkeys((*NUMBERS, *frequent)):
+        said = [voice.word(word, accent).replace(" ", "") for accent in ACCENTS]
         if ways := {way for symbols in (*said, *REDUCED.get(word, "").split()) if (way := _phones(symbols))}:
             found[word] = ways
         if len(found) == limit:
@@ -124,11 +127,10 @@ def usual(lines: Iterable[Sequence[str]], ways: dict[str, set[Phones]]) -> npt.N
 def build(limit: int = WORDS) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]]]:
     """Words and tables of a lexicon."""
     lines = texts()
-    counts = Counter(word for line in lines for word in line)
-    ways = pronounced(counts, limit)
+    ways = pronounced(limit)
     words = tuple(ways)
-    total = sum(counts[word] for word in words)
-    unigram = np.array([math.log(counts[word] / total) for word in words])
+    counts = Counter(words) + Counter(word for line in lines for word in line if word in ways)
+    unigram = np.array([math.log(counts[word] / counts.total()) for word in words])
     place = {word: n for n, word in enumerate(words)}
     tables = {**tree(list(ways.values()), unigram), **bigram(lines, place, unigram), "usual": usual(lines, ways)}
     return words, tables | {"unigram": unigram.astype(np.float32)}

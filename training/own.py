@@ -122,6 +122,10 @@ class OwnVoice:
         guess = speak_letters(_filled(LetterNet(), parts["letters"]))
         self._speak = {a: Phonemiser(read_lexicon(folder / LEXICON, a), a, guess) for a in ACCENTS}
 
+    def word(self, word: str, accent: str) -> str:
+        """A word's phonemes, said by itself; guessed from its letters where nothing else is known."""
+        return self._speak[accent].word(word).phones
+
     def symbols(self, text: str, accent: str) -> tuple[str, list[int] | None]:
         """``^…$``, and how many symbols there are up to each word's end (None where a word is spoken as several)."""
         tokens = text.split()

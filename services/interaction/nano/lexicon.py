@@ -106,6 +106,7 @@ class Lexicon:
 
     @staticmethod
     def save(folder: Path, words: tuple[str, ...], tables: dict[str, npt.NDArray[Any]]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / WORDS).write_text("\n".join(words) + "\n")
         save_file(tables, folder / TABLES)
         (folder / TABLES).chmod(0o644)
