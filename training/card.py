@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from services.interaction.nano.config import TASKS, NanoConfig
+from services.interaction.nano.lexicon import WORDS
 from training.card_tables import (
     BEHAVIOUR,
     behaviour_table,
@@ -65,6 +66,7 @@ def write(folder: Path, stages: list[dict[str, Any]], notes: str, corpus: dict[s
     sizes = {n: (folder / n).stat().st_size for n in ("backbone.safetensors", "encoder.safetensors")}
     parameters = sum(sizes.values()) / 4e6
     intents, heard = len({p.intent for p in PHRASES if not p.task}), len(config.heard_words) - 1
+    written = len((folder / WORDS).read_text().split())
     ordered = sum(bool(p.task) for p in TRAINING)
     open_count = sum(p.delegate for p in TRAINING)
     behaviour = ""
@@ -74,9 +76,9 @@ def write(folder: Path, stages: list[dict[str, Any]], notes: str, corpus: dict[s
     text = f"""# {config.name} {config.release}+{config.backbone_version}
 
 An interaction model of {parameters:.1f} M parameters: every 200 ms it hears 4 dMel tokens (and sees a picture, reads
-typed text) and decides floor, words, how they sound, the user's words, whether to delegate, and what to keep in
-mind: one of {len(TASKS) - 1} standing tasks (timers, cues, counting, watching; ADR 14). No voice activity detector, no
-turn detector. Encoder `{config.encoder_version}`; the two are trained together and refused apart. float32,
+typed text), writes down what the user says, and decides floor, words, how they sound, whether to delegate, and what
+to keep in mind: one of {len(TASKS) - 1} standing tasks (timers, cues, counting, watching; ADR 14). No voice activity
+detector, no turn detector. Encoder `{config.encoder_version}`; the two are trained together and refused apart. float32,
 {sum(sizes.values()) / 1e6:.1f} MB.
 
 ## Architecture
@@ -86,7 +88,8 @@ tokens; feed-forward ReLU² of {config.dense_width} in the first {config.moe_fro
 {config.shared_width} beside {config.experts} experts of {config.expert_width} (top {config.top_k}, balanced by bias).
 At this size all experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was
 not compared with a dense model. The lower {config.phones_after or len(config.windows)} layers name the phones that
-they hear (an auxiliary loss), and learned that first. 6 tokens a tick; {config.context_ticks} ticks rebuild a session
+they hear, and learned that first. The user's words are searched in these phones through a lexicon of {written} words,
+with the help of a head that knows {heard} (ADR 18), and told to the layers above. 6 tokens a tick; {config.context_ticks} ticks rebuild a session
 exactly. Decisions are the most probable ones; nothing is sampled.
 
 ## Training
@@ -99,8 +102,9 @@ machine ({platform.machine()}, no GPU), other work running beside it.
 
 Data is synthesised by `training/`: {len(TRAINING)} training phrasings ({intents} intents, {open_count} open questions
 to delegate, {ordered} standing orders), {len(HELD_OUT)} held-out phrasings; free speech: {len(FREE[False]["stories"])}
-sentences of stories, {len(FREE[False]["carriers"])} that hold cue words, words to others, and open sentences. Sessions
-add mid-turn pauses at word borders, interruptions, backchannels, coughs, radios, noise, digital silence, reverberation,
+sentences of stories, {len(FREE[False]["carriers"])} that hold cue words, {len(FREE[False]["asides"])} that are said to others,
+hesitations, and open sentences. The user's words are told to it with faults, 27 % on average. Sessions
+add mid-turn pauses at word borders, interruptions, backchannels, coughs, laughter, radios, noise, digital silence, reverberation,
 gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving pictures
 ([`training/sight`](../../training/sight/__init__.py)), and results to weave in.
 
@@ -108,7 +112,8 @@ gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving
 
 {voices_table()}
 
-A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices; `own` is the voice of
+A Kokoro `blend` is a speaker mixed, phrase by phrase, from two training voices; its voices of other languages say
+English with an American's phones; `own` is the voice of
 `models/speech`, a speaker bent anew each take (`training/own.py`), `mix` two of its voices mixed.
 
 ![loss](loss.png)
@@ -128,7 +133,7 @@ word (a word is due at that tick's end). "Digital silence" sessions have exact z
 - Synthetic voices only, in training and evaluation: no claim about people's voices, rooms or microphones.
 - The held-out voices were looked at during development and guided the changes told above: they validate, and are no
   untouched test. Flite's held-out voices are served worst: training has only two speakers of that kind.
-- Its own transcript knows {heard} words. What it has seen was drawn.
+- Its own transcript knows {written} words, and writes others as one of these. What it has seen was drawn.
 - One standing task at a time, of a closed list; a sign of listening comes at the end of a sentence, nowhere else.
 - It repeats nothing, counts to twenty, and remembers {config.context_ticks // 5} seconds beyond its registers.
 """
