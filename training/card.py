@@ -89,8 +89,8 @@ tokens; feed-forward ReLU² of {config.dense_width} in the first {config.moe_fro
 At this size all experts are computed and unchosen ones gated to zero, so the mixture saves no arithmetic here; it was
 not compared with a dense model. The lower {config.phones_after or len(config.windows)} layers name the phones that
 they hear, and learned that first. The user's words are searched in these phones through a lexicon of {written} words,
-with the help of a head that knows {heard} (ADR 18), and told to the layers above. 6 tokens a tick; {config.context_ticks} ticks rebuild a session
-exactly. Decisions are the most probable ones; nothing is sampled.
+with the help of a head that knows {heard} (ADR 18), and told to the layers above. 6 tokens a tick;
+{config.context_ticks} ticks rebuild a session exactly. Decisions are the most probable ones; nothing is sampled.
 
 ## Training
 {stages_table(stages)}
@@ -102,10 +102,10 @@ machine ({platform.machine()}, no GPU), other work running beside it.
 
 Data is synthesised by `training/`: {len(TRAINING)} training phrasings ({intents} intents, {open_count} open questions
 to delegate, {ordered} standing orders), {len(HELD_OUT)} held-out phrasings; free speech: {len(FREE[False]["stories"])}
-sentences of stories, {len(FREE[False]["carriers"])} that hold cue words, {len(FREE[False]["asides"])} that are said to others,
-hesitations, and open sentences. The user's words are told to it with faults, 27 % on average. Sessions
-add mid-turn pauses at word borders, interruptions, backchannels, coughs, laughter, radios, noise, digital silence, reverberation,
-gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving pictures
+sentences of stories, {len(FREE[False]["carriers"])} that hold cue words, {len(FREE[False]["asides"])} that are said
+to others, hesitations, and open sentences. The user's words are told to it with faults, 27 % on average. Sessions add
+mid-turn pauses at word borders, interruptions, backchannels, coughs, laughter, radios, noise, digital silence,
+reverberation, gain, equalisation, resampling, lost packets, stalls, typed text, shapes, moving pictures
 ([`training/sight`](../../training/sight/__init__.py)), and results to weave in.
 
 {corpus_table(corpus)}

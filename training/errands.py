@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from schemas.records import Manner
-from training.bank import Bank
+from training.bank import Bank, Utterance
 from training.phrases import BY_TEXT, NUMBERS, Phrase
-from training.script import HEARD_AFTER, TICK, Due, Recipe, Script, UserTurn, written
+from training.script import TICK, Awaited, Due, Recipe, Script, UserTurn
 from training.sight import LEAST_TICKS, Show, draw_show
 from training.skills.words import CATEGORIES, SPANISH
 from training.synth import RATE_HZ
@@ -17,10 +17,10 @@ from training.synth import RATE_HZ
 if TYPE_CHECKING:
     from training.scenes import Composer
 
-CUE_LATE = 2  # ticks: a cue's word is written down one later than the head aims at, mostly, and read in the next
-CUE_AFTER = HEARD_AFTER + CUE_LATE * TICK
 SOUND_AFTER = 1.5  # ticks between the tick that brings a word and its sound, about
 _CONFIRMED_S = (1.2, 2.4)  # from an order to what it is about: "okay" is said meanwhile
+_CHOICE = 16  # sentences that those with a cue are chosen from
+_ABOUT = 0.75  # of the sentences after an order have a cue
 _TRIES = 400  # texts that are drawn for one that fits
 _SHOWN = {"count": "repetitions", "watch": "appears", "action": "action", "fingers": "hand"}
 _NUMBER = {word: n for n, word in enumerate(NUMBERS, 1)}
@@ -60,19 +60,20 @@ def lay(rng: random.Random, script: Script, show: Show) -> None:
 
 def await_triggers(script: Script) -> None:
     """What orders to listen for a word have to say: whenever it is said until another order or a "stop", whatever it is
-    said in, in the tick after the one that writes it down, mostly. Where an engine does not tell when, nobody knows."""
+    said in, as soon as it has been told. Where an engine does not tell when it was said, nobody knows."""
     turns = sorted(script.turns, key=lambda turn: turn.start)
-    places = list(written(turns))
     for number, order in enumerate(turns):
         if order.phrase is None or not order.phrase.trigger:
             continue
         for turn in turns[number + 1 :]:
-            if turn.kind != "typed" and order.phrase.trigger in turn.text.split():
+            said = [] if turn.kind == "typed" else turn.text.split()
+            if order.phrase.trigger in said:
                 ends = turn.phrase is not None and _settles(turn.phrase)
-                ticks = [] if ends else [at for of, said, at in places if of is turn and said == order.phrase.trigger]
-                word, task = order.phrase.word, order.phrase.task
-                script.dues += [Due(at + CUE_LATE, word, task, Manner.WARNING) for at in ticks]
-                if not ticks:
+                places = [n for n, word in enumerate(said) if word == order.phrase.trigger]
+                if turn.word_ends is not None and not ends:
+                    word, task = order.phrase.word, order.phrase.task
+                    script.awaited += [Awaited(turn, n, word, task, Manner.WARNING) for n in places]
+                else:
                     script.unsure.append((turn.start // TICK, turn.decision_tick))
             if turn.phrase is not None and _settles(turn.phrase):
                 break
@@ -181,15 +182,27 @@ class Errands:
     def _cued(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         assert turn.phrase is not None
         at = self._after(rng, turn)
-        for take in self._bank.told(rng, "carriers", rng.randint(1, 3), timed=True):
+        for take in self._carriers(rng, turn.phrase, rng.randint(1, 3)):
             said = self._composer.say(rng, script, take, "carriers", None, at)
             if said is None or said.word_ends is None:
                 break
-            for heard, end in zip(said.text.split(), said.word_ends, strict=True):
+            for place, heard in enumerate(said.text.split()):
                 if word := answered(turn.phrase.task, turn.phrase.word, heard):
-                    self._due(script, turn, (end + CUE_AFTER) / TICK, word, Manner.WARNING)
+                    script.awaited.append(Awaited(said, place, word, turn.phrase.task, Manner.WARNING))
             at = said.stop + int(rng.uniform(0.6, 2.0) * RATE_HZ)
         return at + int(rng.uniform(0.3, 1.0) * RATE_HZ)
+
+    def _carriers(self, rng: random.Random, order: Phrase, count: int) -> list[Utterance]:
+        """Sentences of one voice, most of them with a word that the order is about: few hold one by chance."""
+        told = self._bank.told
+        drawn = told(rng, "carriers", _CHOICE, timed=True) or told(rng, "carriers", count, timed=True)
+        about = [t for t in drawn if any(answered(order.task, order.word, word) for word in t.text.split())]
+        others = [take for take in drawn if take not in about]
+        chosen: list[Utterance] = []
+        for _ in range(min(count, len(drawn))):
+            first, second = (about, others) if rng.random() < _ABOUT else (others, about)
+            chosen.append((first or second).pop())
+        return chosen
 
     def _listening(self, rng: random.Random) -> str | None:
         """An order to listen for a word that somebody says."""
@@ -217,9 +230,10 @@ class Errands:
             said = self._composer.say(rng, script, take, "countings", None, at)
             if said is None or said.word_ends is None:
                 break
-            for word, end in zip(corrected(said.text.split()), said.word_ends, strict=True):
+            assert turn.phrase is not None
+            for place, word in enumerate(corrected(said.text.split())):
                 if word:
-                    self._due(script, turn, (end + CUE_AFTER) / TICK, word, Manner.CORRECTION)
+                    script.awaited.append(Awaited(said, place, word, turn.phrase.task, Manner.CORRECTION))
             at = said.stop + int(rng.uniform(1.0, 2.0) * RATE_HZ)
         return at
 

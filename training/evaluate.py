@@ -39,6 +39,7 @@ _PLAIN = Recipe(
     video=0.0,
     digital_silence=0.1,
     voiced=0.0,
+    faults=0.0,
 )
 SKILLS: dict[str, Recipe] = {
     "turns": replace(_PLAIN, typed=0.15, video=0.3),

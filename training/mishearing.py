@@ -8,6 +8,7 @@ session has a quality of its own, from faultless to hardly usable.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.interaction.nano.config import NONE
-from training.script import TICK, Script, written
+from training.script import TICK, Due, Script, written
 from training.skills.words import heard_words
 
 FAULTLESS = 0.15  # of the sessions
@@ -23,6 +24,7 @@ FAULTS = (1.3, 3.6)  # of the others: a beta distribution's, 27 % of the words o
 LOST = 0.4  # of the faults; the others are words that look alike
 ADDED = 0.06  # words made up, in a tick of speech without one, for each fault of a word
 LATE = ((0, 1, 2), (0.25, 0.55, 0.2))  # ticks behind the one that the network's own head aims at, and how often
+UNSURE_TICKS = 5  # in which something may be said to a word that was not written down, or not
 Ids = npt.NDArray[np.int64]
 
 
@@ -46,21 +48,41 @@ def misheard(rng: random.Random, word: str) -> str:
     return rng.choice(others or heard_words())
 
 
-def overheard(rng: random.Random, script: Script, ids: Mapping[str, int]) -> Ids:
-    """The word that is written down in each tick, ``[T]``: its id, one more than the last for a word that has none."""
-    other = 1 + max(ids.values())
-    faults = 0.0 if rng.random() < FAULTLESS else rng.betavariate(*FAULTS)
-    out = np.full(script.ticks, NONE, dtype=np.int64)
+def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
+    """Decide what is written down in which tick, and with that when what waits for a word is due: in the next tick,
+    in which it is told. Where the word was not written down, nobody knows. ``share`` scales the faults."""
+    faults = 0.0 if rng.random() < FAULTLESS else share * rng.betavariate(*FAULTS)
+    said: Counter[int] = Counter()
+    aimed: dict[tuple[int, int], int] = {}
+    told: dict[tuple[int, int], int] = {}
     free_from = 0
-    for _, word, tick in written(script.turns):
+    for turn, word, tick in written(script.turns):
+        place = (id(turn), said[id(turn)])
+        said[id(turn)] += 1
+        aimed[place] = tick
         drawn = rng.random()
-        at = max(tick + rng.choices(*LATE)[0], free_from)
+        at = max(tick + (rng.choices(*LATE)[0] if share else 1), free_from)
         if drawn < LOST * faults or at >= script.ticks:
             continue
-        out[at] = ids.get(misheard(rng, word) if drawn < faults else word, other)
+        script.told[at] = misheard(rng, word) if drawn < faults else word
+        if drawn >= faults:
+            told[place] = at
         free_from = at + 1
     for turn in script.turns:
         for tick in range(turn.start // TICK, min(turn.stop // TICK, script.ticks)):
-            if turn.kind != "typed" and out[tick] == NONE and rng.random() < ADDED * faults:
-                out[tick] = ids[rng.choice(heard_words())]
+            if turn.kind != "typed" and tick not in script.told and rng.random() < ADDED * faults:
+                script.told[tick] = rng.choice(heard_words())
+    for waits in script.awaited:
+        place = (id(waits.turn), waits.index)
+        if place in told:
+            script.dues.append(Due(told[place] + 1, waits.word, waits.task, waits.manner))
+        else:
+            script.unsure.append((aimed[place], aimed[place] + UNSURE_TICKS))
+
+
+def heard_ids(script: Script, ids: Mapping[str, int]) -> Ids:
+    """The word that is written down in each tick, ``[T]``: its id, one more than the last for a word that has none."""
+    out = np.full(script.ticks, NONE, dtype=np.int64)
+    for tick, word in script.told.items():
+        out[tick] = ids.get(word, 1 + max(ids.values()))
     return out

@@ -8,6 +8,7 @@ import numpy as np
 
 from training.bank import Bank, Utterance, stretched
 from training.errands import Errands, await_triggers, lay
+from training.mishearing import overhear
 from training.mouth import Mouth
 from training.phrases import BACKCHANNELS, BY_TEXT, COUNT_PACE_TICKS, Phrase, complete_prefix
 from training.script import (
@@ -81,6 +82,7 @@ class Composer:
             begin = rng.randint(0, self._ticks - LEAST_TICKS)
             lay(rng, script, draw_show(rng, self._ticks, rng.choice(KINDS), begin))
         await_triggers(script)
+        overhear(rng, script, recipe.faults)
         surround(rng, script, self._bank, recipe)
         return script
 

@@ -59,6 +59,17 @@ class Due:
     delay_ticks: int = 0  # nano says it so late, and the ticks before don't count
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A word of the user's to which something is to be said as soon as nano has been told of it."""
+
+    turn: UserTurn
+    index: int  # of the word in its turn
+    word: str
+    task: str
+    manner: Manner
+
+
 @dataclass(slots=True)
 class Script:
     """A whole session's user side. ``results`` plans each delegation's answer: words and delay, in order."""
@@ -70,6 +81,8 @@ class Script:
     results: list[tuple[list[str], int, int]] = field(default_factory=list)  # words, delay, ticks between pieces
     gaps: dict[int, int] = field(default_factory=dict)  # tick: milliseconds that never arrived
     dues: list[Due] = field(default_factory=list)
+    awaited: list[Awaited] = field(default_factory=list)  # become dues: see ``training.mishearing``
+    told: dict[int, str] = field(default_factory=dict)  # by tick, the word that is written down, rightly or not
     unsure: list[tuple[int, int]] = field(default_factory=list)  # ticks in which a due word may stand, or not
     signs: list[int] = field(default_factory=list)  # ticks at which a sign of listening is welcome
     fingers: list[tuple[int, int, int]] = field(default_factory=list)  # from tick, until tick, how many a hand shows
@@ -100,6 +113,7 @@ class Recipe:
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
+    faults: float = 1.0  # of the transcript, as a share of what training has; 0 writes down all that is said
     late_sights: float = 0.35  # of the words that are due for something seen: when it was can't be told to the tick
     noise_db: tuple[float, float] = (-85.0, -38.0)
     digital_silence: float = 0.25

@@ -6,10 +6,11 @@ import random
 
 import numpy as np
 
+from schemas.records import Manner
 from services.interaction.nano.config import NONE
 from training.data import vocabularies
-from training.mishearing import FAULTLESS, misheard, overheard
-from training.script import TICK, Script, UserTurn, written
+from training.mishearing import FAULTLESS, heard_ids, misheard, overhear
+from training.script import TICK, Awaited, Script, UserTurn, written
 
 IDS = {word: n for n, word in enumerate(vocabularies()[1]) if n}
 SAID = "when we came home the old house was empty and all the lights were on"
@@ -21,8 +22,16 @@ def _script(text: str = SAID) -> Script:
     return Script(60, np.zeros(60 * TICK, np.float32), [turn])
 
 
+def _told(seed: int, text: str = SAID, share: float = 1.0, awaited: int | None = None) -> Script:
+    script = _script(text)
+    if awaited is not None:
+        script.awaited = [Awaited(script.turns[0], awaited, "now", "hear", Manner.WARNING)]
+    overhear(random.Random(seed), script, share)
+    return script
+
+
 def _drawn(count: int, text: str = SAID) -> list[np.ndarray]:
-    return [overheard(random.Random(n), _script(text), IDS) for n in range(count)]
+    return [heard_ids(_told(n, text), IDS) for n in range(count)]
 
 
 def test_words_come_in_order_and_no_earlier_than_they_can_be_written():
@@ -55,3 +64,25 @@ def test_a_word_is_mistaken_for_one_that_looks_like_it():
     taken = {misheard(rng, "house") for _ in range(200)}
     assert "house" not in taken
     assert all(word.startswith("ho") or word.endswith("se") for word in taken)
+
+
+def test_what_waits_for_a_word_is_due_when_the_word_is_told_and_unknown_when_it_is_not():
+    place = SAID.split().index("house")
+    due = unsure = 0
+    for seed in range(200):
+        script = _told(seed, awaited=place)
+        if script.dues:
+            due += 1
+            assert script.told[script.dues[0].tick - 1] == "house"
+            assert (script.dues[0].word, script.unsure) == ("now", [])
+        else:
+            unsure += 1
+            ((first, end),) = script.unsure
+            assert first < end
+            assert "house" not in [script.told.get(tick) for tick in range(first, end)]
+    assert due > 2 * unsure > 0
+
+
+def test_without_faults_all_is_told_a_tick_behind_the_head():
+    script = _told(5, share=0.0)
+    assert script.told == {tick + 1: word for _, word, tick in written(script.turns)}

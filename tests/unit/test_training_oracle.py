@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from services.interaction.nano.registers import Tokens, fed, moved, table_sizes
 from services.interaction.protocol import Voice
 from training.data import vocabularies
 from training.errands import answered, await_triggers, corrected
+from training.mishearing import overhear
 from training.mouth import Mouth, word_ms
 from training.oracle import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
 from training.phones import PAUSE, UNKNOWN
@@ -251,6 +253,7 @@ def _sentence(text: str, start: int, ends: list[int] | None) -> UserTurn:
 def _heard(order: UserTurn, *turns: UserTurn, ticks: int = 90) -> Script:
     script = Script(ticks, np.zeros(ticks * TICK, np.float32), [order, *turns])
     await_triggers(script)
+    overhear(random.Random(0), script, 0.0)
     return script
 
 
