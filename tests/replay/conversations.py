@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 RELEASED = ROOT / "models" / "nano"
 DEMO = ROOT / "tests" / "fixtures" / "demo.wav"
 TOPICS = (SESSION_CONTROL, CAPTURE_FRAMES, BACKGROUND_TASKS, BACKGROUND_RESULTS, INTERACTION_TURNS)
-TICKS = 130
+TICKS = 190
 ECHOED_TICKS = 24
 CONFIG = r.SessionConfig(seed=3, instructions="be brief")
 ANSWER = "it is a quarter past nine in the evening"
