@@ -111,3 +111,17 @@ def test_the_tree_shares_beginnings_and_has_children_side_by_side():
     for node in range(len(lexicon.phone)):
         first, count = lexicon.eldest[node], lexicon.children[node]
         assert (np.diff(lexicon.phone[first : first + count]) > 0).all()
+
+
+def test_whatever_sounds_and_however_long_the_search_goes_on():
+    """Words are dropped behind what was written until only the silence is left, or only a word."""
+    rng = np.random.default_rng(3)
+    search = Search(_lexicon())
+    for tick in range(600):
+        sure = rng.choice([0.5, 5.0, 40.0])
+        logits = rng.standard_normal((STEPS, PHONES)) * sure
+        logits[:, PAUSE] += rng.choice([-20, 0, 3, 20]) * (rng.random(STEPS) < 0.5)
+        logits -= logits.max()
+        likely = np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)), np.float32)
+        told = search.hear(tick, likely, rng.dirichlet(np.full(len(HEARD), 0.1)).astype(np.float32))
+        assert set(told) <= set(WORDS)

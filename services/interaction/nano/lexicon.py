@@ -27,6 +27,7 @@ STEPS = 8  # phones a tick
 IMPOSSIBLE = np.float32(-1e30)
 NOWHERE = -1
 ENDS = 11.0  # nats behind the best word's end within which others are looked at
+KEPT = 200_000  # pairs of words whose likelihood is remembered
 GRID_TICKS = 28
 """A search that has met no silence for so long begins anew at the next multiple of it."""
 REACH_TICKS = 2 * GRID_TICKS + 1
@@ -120,6 +121,8 @@ class Lexicon:
             place = first + int(np.searchsorted(self._next[first:end], word))
             there = place < end and self._next[place] == word
             found = float(self._likely[place]) if there else self._otherwise[before] + self._unigram[word]
+            if len(self._known) == KEPT:
+                self._known.clear()
             self._known[key] = found
         return found
 
@@ -142,14 +145,15 @@ class Search:
         self._silent_at = -1  # the last silent tick
         self._former: tuple[Floats, Floats] | None = None
         self._head: Floats = np.zeros(0, dtype=np.float32)  # how likely each word is about now
+        self._scores: Floats = np.full(len(lexicon.phone), IMPOSSIBLE, dtype=np.float32)
+        self._pasts: Ids = np.zeros(len(lexicon.phone), dtype=np.int64)
+        self._active: Ids = np.zeros(0, dtype=np.int64)  # nodes with a token
         self._begin()
 
     def _begin(self) -> None:
-        nodes = len(self._lexicon.phone)
         self._idle = True
-        self._scores: Floats = np.full(nodes, IMPOSSIBLE, dtype=np.float32)
-        self._pasts: Ids = np.zeros(nodes, dtype=np.int64)
-        self._active: Ids = np.zeros(0, dtype=np.int64)  # nodes with a token
+        self._scores[self._active] = IMPOSSIBLE
+        self._active = self._active[:0]
         self._root, self._root_past = np.float32(0.0), 0
         self._rest, self._rest_past = np.float32(0.0), 0
         self._history: list[tuple[int, int, int]] = [(-1, self._lexicon.beginning, 0)]  # before, word, step
@@ -205,7 +209,7 @@ class Search:
             self._rest_past = self._root_past
         rest = max(resting, pausing) + sound[PAUSE]
         now = scores[active] + sound[lexicon.phone[active]]
-        best = max(now.max(), rest)
+        best = max(now.max(initial=IMPOSSIBLE), rest)
         kept = now > best - np.float32(weights.beam)
         scores[active[~kept]] = IMPOSSIBLE
         self._active = active[kept]
@@ -276,4 +280,4 @@ class Search:
         if not kept[self._rest_past]:
             self._rest, self._rest_past = IMPOSSIBLE, self._written
         if not kept[self._root_past]:
-            self._root, self._root_past = IMPOSSIBLE, self._written
+            self._root, self._root_past = self._rest, self._rest_past
