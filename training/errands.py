@@ -106,8 +106,8 @@ class Errands:
         room = script.ticks - at // TICK
         if rng.random() < recipe.sight and not script.pictures and room > LEAST_TICKS + 18:
             return self._seen(rng, script, at, recipe)
-        kinds = {"timer": 0.2, "every": 0.12, "clock": 0.12, "cue": 0.3, "over": 0.1, "check": 0.08}
-        kinds |= {"spanish numbers": 0.1, "spanish colours": 0.1, "hear": 0.26}
+        kinds = {"timer": 0.16, "every": 0.1, "clock": 0.1, "cue": 0.4, "over": 0.14, "check": 0.1}
+        kinds |= {"spanish numbers": 0.2, "spanish colours": 0.2, "hear": 0.4}
         kinds = {kind: share for kind, share in kinds.items() if self._composer.has("order", kind)}
         if not kinds:
             return None

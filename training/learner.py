@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from services.encoder.model import TEXT_BUCKETS, EncoderNet
-from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, TASKS, NanoConfig
+from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, RECALL, SPECIAL_WORDS, TASKS, NanoConfig
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs, trigger_of
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
 from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
+from training.skills.words import SPANISH
 from training.tensors import Tensors
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.
@@ -20,6 +21,7 @@ FLOOR_WEIGHTS = (0.8, 1.0, 1.0, 4.0)
 USER_WEIGHTS = (0.7, 1.0, 2.5)
 EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
 SILENCE_WEIGHT = 0.7
+DUE_WEIGHT = 2.0  # of what a standing task has to say: words that may come at any moment are rare in each
 UNHEARD_WEIGHT = 0.3
 PAUSE_WEIGHT = 0.3  # of half an audio token in which nobody speaks, against one of speech
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
@@ -30,6 +32,7 @@ SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.3, "manner": 0.2}
 HINT_WEIGHTS = {"phones": 1.0, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 STRANGE_WORDS = 0.12  # of what is typed
+_DUE = frozenset((SPECIAL_WORDS[RECALL], *SPANISH.values()))
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 12)
 
 
@@ -51,6 +54,10 @@ def varied(codes: Tensor) -> Tensor:
     width = torch.randint(0, 13, (n, 1), device=device) * (torch.rand(n, 1, device=device) < 0.5)
     hidden = ((band >= first) & (band < first + width))[:, None, None, None, :]
     return torch.where(hidden, torch.randint(20, 76, (n, 1, 1, 1, 1), device=device).float(), moved)
+
+
+def _text_weight(word: str) -> float:
+    return SILENCE_WEIGHT if word == SPECIAL_WORDS[NONE] else DUE_WEIGHT if word in _DUE else 1.0
 
 
 def misspelt(words: Tensor) -> Tensor:
@@ -87,7 +94,7 @@ class Learner(nn.Module):
             "floor": FLOOR_WEIGHTS,
             "user": USER_WEIGHTS,
             "event": EVENT_WEIGHTS,
-            "text": (SILENCE_WEIGHT,) + (1.0,) * (len(config.text_words) - 1),
+            "text": tuple(_text_weight(word) for word in config.text_words),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
             "phones": (PAUSE_WEIGHT,) + (1.0,) * (PHONES - 1),

@@ -104,7 +104,7 @@ class Recipe:
     backchannel: float = 0.3
     typed: float = 0.17
     story: float = 0.1
-    order: float = 0.36
+    order: float = 0.42
     brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
     aside: float = 0.16  # words to somebody else, or to nobody
     cough: float = 0.4
