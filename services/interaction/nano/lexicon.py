@@ -52,7 +52,7 @@ class Weights:
     head: float = 1.2
     least: float = 0.01
     beam: float = 12.0  # behind the best token, where others are dropped
-    lag: int = 6  # steps after a word's end by which it is written down
+    lag: int = 8  # steps after a word's end by which it is written down
 
 
 class Lexicon:
