@@ -35,7 +35,7 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
     return Batch(
         codes=rng.integers(0, 128, (*shape, AUDIO_TOKENS, 8, 80), dtype=np.uint8),
         targets=targets,
-        fed=rng.integers(0, 3, (*shape, 15)),
+        fed=rng.integers(0, 3, (*shape, 16)),
         pending=rng.integers(0, 2, (*shape, 5)),
         time=rng.standard_normal((*shape, 8), dtype=np.float32),
         patches=rng.integers(0, 256, (len(seen) * 6, 2, 40, 40, 3), dtype=np.uint8),

@@ -70,7 +70,7 @@ def capture_frames(
                 tick=tick,
                 audio=np.clip(pcm, -32768, 32767).astype("<i2").tobytes(),
                 events=events,
-                text="what time is it in london" if tick == 30 else "",
+                text="what is the capital of france" if tick == 30 else "",
                 gap_ms=40 if tick % 37 == 36 else 0,
                 final=tick == ticks - 1,
             )
