@@ -159,6 +159,9 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     strange = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0], ["unheard-of"])
     assert Tokens(*strange.tokens).heard == len(SMALL.heard_words), "one more than the last"
     assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    waiting_for_its_voice = Tokens(*spoken.tokens)._replace(text=NONE)
+    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano._decide(nothing, NOTHING_YET, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
     sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
     assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0]).floor is Floor.HOLD, "nothing was said"

@@ -426,7 +426,8 @@ class NanoModel:
         if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
             event = 0
         spoken = self.config.text_words[text] if text > COPY else ""
-        said = "" if not spoken else spoken if before.text == NONE else f" {spoken}"
+        going_on = before.text != NONE or before.floor == _TAKE  # maybe it waited for its voice
+        said = f" {spoken}" if spoken and going_on else spoken
         heard = self._heard.get(written[0], len(self.config.heard_words)) if written else NONE
         after = moved(before, floor, user, text, event, task, word, trigger, heard)
         return StepOutput(
