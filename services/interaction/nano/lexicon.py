@@ -166,7 +166,6 @@ class Search:
         if former is None:
             return []
         likely, before = former
-        self._head = words + before
         if (likely.argmax(axis=1) == PAUSE).all():
             self._silent_at = tick
             return self._end()
@@ -174,6 +173,7 @@ class Search:
         if tick % GRID_TICKS == 0 and tick - self._silent_at >= GRID_TICKS:
             told = self._end()
         self._idle = False
+        self._head = words + before
         weights = self._lexicon.weights
         sound = np.float32(weights.sound) * (likely - self._lexicon.usual)
         for row in sound:
