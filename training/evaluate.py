@@ -172,10 +172,13 @@ def _remaining(played: Played, tick: int, answer: tuple[int, tuple[str, ...]] | 
     return left
 
 
+BESIDE = ("backchannel", "signs", "asides", "hesitations")  # what is said while nano speaks, and no reason to stop
+
+
 def _score_overlap(
     played: Played, turn: UserTurn, answer: tuple[int, tuple[str, ...]] | None, scores: Scores
 ) -> None:
-    if turn.phrase is None and turn.kind not in ("backchannel", "asides", "hesitations"):
+    if turn.phrase is None and turn.kind not in BESIDE:
         return
     start = turn.start // TICK
     speaking = start >= 2 and any(played.words(t) for t in (start - 1, start - 2)) and played.words(start) != ""

@@ -210,5 +210,7 @@ class FastSession:
 
 
 def fast() -> bool:
-    """Whether this machine multiplies bfloat16 in tiles, and nobody asked for the packaged graph."""
-    return os.environ.get("MICROTURN_KOKORO_FAST", "1") != "0" and torch.cpu._is_amx_tile_supported()
+    """Whether this machine multiplies bfloat16 (in tiles, or at least in vectors: then it is 1.4 instead of 3 times as
+    fast as the packaged graph), and nobody asked for the latter."""
+    able = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return os.environ.get("MICROTURN_KOKORO_FAST", "1") != "0" and able

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from training.skills.intents import FIXED
 from training.skills.orders import CONFIRMED, FINGERS, HOW_LONG, Order, orders
+from training.skills.overlap import interrupting
 from training.skills.requests import is_command, requests
 from training.skills.speech import free_speech
 from training.voices import evaluation
@@ -28,7 +31,7 @@ COUNTS = range(3, 11)
 class Phrase:
     """One thing a user may say. ``reply`` is what nano says, one word a tick; ``delegate`` asks the background;
     ``task`` is what stands from then on, ``word`` what is to be said for it, ``trigger`` the word that it waits for;
-    ``framed`` if it is another order with words around it."""
+    ``framed`` if it is another phrase with words around it, or an order put together of clauses."""
 
     text: str
     intent: str
@@ -222,13 +225,35 @@ def _orders() -> list[Phrase]:
     ]
 
 
+_NOT_SO = ("greet", "yes", "no", "stop", "cancel", "wait", "sorry", "thanks", "goodbye", "praise", "repeat")
+INTERRUPTIONS = {"count": (480, 60), "open": (1100, 70), "fixed": (360, 40)}  # of a kind: trained on, and held out
+
+
+def _interruptions(known: Iterable[Phrase]) -> Iterator[Phrase]:
+    """What nano can be asked for, as somebody says it who interrupts."""
+    rng = random.Random("interruptions")
+    evaluated, taken = _evaluated(), {p.text for p in known}
+    for held_out in (False, True):
+        kinds: dict[str, list[Phrase]] = {kind: [] for kind in INTERRUPTIONS}
+        for phrase in known:
+            if phrase.held_out == held_out and not phrase.task and phrase.intent not in _NOT_SO:
+                kind = "open" if phrase.delegate else "count" if phrase.intent.startswith("count_") else "fixed"
+                kinds[kind].append(phrase)
+        for kind, counts in INTERRUPTIONS.items():
+            drawn = {p.text: p for p in rng.choices(kinds[kind], k=counts[held_out])}
+            for text, said in interrupting(drawn, held_out):
+                if said not in taken and _plain(said) not in evaluated:
+                    taken.add(said)
+                    yield dataclasses.replace(drawn[text], text=said, framed=True)
+
+
 def check_split(phrases: Iterable[Phrase]) -> None:
     """Raises ``ValueError`` when one of them, or a backchannel, is said in the behaviour report's scenarios.
 
     Held-out phrasings may not be either: they guided development.
     """
     evaluated = _evaluated()
-    free = (text for half in (False, True) for texts in free_speech(half).values() for text in texts)
+    free = (text for half in (False, True) for kind, texts in free_speech(half).items() for text in texts if kind != "signs")
     for text in (*(p.text for p in phrases), *BACKCHANNELS, *free):
         if _plain(text) in evaluated:
             raise ValueError(f"{text!r} is evaluated with: it may not be trained on")
@@ -243,14 +268,22 @@ def _plain(text: str) -> str:
 
 
 _KNOWN = _fixed() + _counts() + _open() + _orders()
-PHRASES: tuple[Phrase, ...] = (*_KNOWN, *_requests(_KNOWN))
+_PLAIN: tuple[Phrase, ...] = (*_KNOWN, *_requests(_KNOWN))
+PHRASES: tuple[Phrase, ...] = (*_PLAIN, *_interruptions(_PLAIN))
 check_split(PHRASES)
 TRAINING = tuple(p for p in PHRASES if not p.held_out)
 HELD_OUT = tuple(p for p in PHRASES if p.held_out)
 BY_TEXT = {p.text: p for p in PHRASES}
 
 
-FREE = {held_out: free_speech(held_out) for held_out in (False, True)}
+def _free(held_out: bool) -> dict[str, list[str]]:
+    """Free speech of either half, without what is a phrase, or evaluated with."""
+    evaluated = _evaluated()
+    signs = [t for t in free_speech(held_out)["signs"] if t not in BY_TEXT and _plain(t) not in evaluated]
+    return {**free_speech(held_out), "signs": [t for t in signs if t not in BACKCHANNELS]}
+
+
+FREE = {held_out: _free(held_out) for held_out in (False, True)}
 """What users say that asks nano for nothing, by half of the split and kind."""
 FREE_HELD_OUT = frozenset(text for texts in FREE[True].values() for text in texts)
 KIND_OF_FREE = {text: kind for half in FREE.values() for kind, texts in half.items() for text in texts}

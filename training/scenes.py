@@ -56,6 +56,8 @@ class Composer:
             if text not in BACKCHANNELS:
                 phrase = BY_TEXT[text]
                 self._texts[kind_of(phrase)].setdefault(phrase.intent, []).append(text)
+        framed = [text for text in bank.takes if text in BY_TEXT and BY_TEXT[text].framed]
+        self._reframed = [text for text in framed if not BY_TEXT[text].task]
         self._errands = Errands(self, bank)
 
     def compose(self, rng: random.Random) -> Script:
@@ -145,25 +147,36 @@ class Composer:
         busy = weave_end if rng.random() < 0.55 else reply_end
         drawn = rng.random()
         speaking_from = answer if turn.kind != "typed" else answer + TICK
+        if turn.phrase.delegate and rng.random() < 0.7:
+            speaking_from = max(reply_end, answer + script.results[-1][1] * TICK)
         if drawn < self._recipe.interrupt:
-            if turn.phrase.delegate and rng.random() < 0.7:
-                speaking_from = max(reply_end, answer + script.results[-1][1] * TICK)
-            return speaking_from + int(rng.uniform(0.25, 2.2 if spoken else 1.4) * RATE_HZ)
+            at = speaking_from + int(rng.uniform(0.25, 2.2 if spoken else 1.4) * RATE_HZ)
+            return self._interrupting(rng, script, at)
         if drawn < self._recipe.interrupt + self._recipe.backchannel:
-            self._beside(rng, script, speaking_from + int(rng.uniform(0.3, 1.2) * RATE_HZ))
+            at = speaking_from + int(rng.uniform(0.3, 1.2) * RATE_HZ)
+            while at < weave_end:
+                at = self._beside(rng, script, at) + int(rng.uniform(0.8, 3.0) * RATE_HZ)
         return max(busy, answer) + int(rng.uniform(0.4, 2.6) * RATE_HZ)
 
-    def _beside(self, rng: random.Random, script: Script, at: int) -> None:
-        """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough."""
-        kind = rng.choices(("backchannel", "asides", "hesitations", "cough"), (0.44, 0.26, 0.14, 0.16))[0]
+    def _interrupting(self, rng: random.Random, script: Script, at: int) -> int:
+        """Half of those who interrupt ask for something else, and say so; the next scene is what the others say."""
+        text = self._bank.preferred(rng, self._reframed) if self._reframed and rng.random() < 0.5 else None
+        turn = self.turn(rng, script, text, at) if text else None
+        return at if turn is None else self._afterwards(rng, script, turn)
+
+    def _beside(self, rng: random.Random, script: Script, at: int) -> int:
+        """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough.
+        Returns where it ends."""
+        kind = rng.choices(("backchannel", "signs", "asides", "hesitations", "cough"), (0.2, 0.34, 0.22, 0.1, 0.14))[0]
         if kind == "cough":
             lay_cough(rng, script.audio, min(at, len(script.audio) - RATE_HZ))
-            return
-        if kind != "backchannel":
-            self._no_reason(rng, script, at, kind)
-            return
-        take = self._bank.pick(rng, rng.choice([b for b in BACKCHANNELS if b in self._bank.takes]))
-        self.say(rng, script, take, "backchannel", None, at)
+            return at
+        if kind == "backchannel":
+            take = self._bank.pick(rng, rng.choice([b for b in BACKCHANNELS if b in self._bank.takes]))
+            turn = self.say(rng, script, take, kind, None, at)
+        else:
+            turn = self._no_reason(rng, script, at, kind)
+        return at if turn is None else turn.stop
 
     def has(self, kind: str, intent: str) -> bool:
         """Whether the bank has a text of this kind with this intent."""
@@ -199,7 +212,7 @@ class Composer:
         if rng.random() < self._recipe.delays:
             turn.delay_ticks = rng.randint(1, 3)
         if phrase.delegate:
-            count = rng.randint(2, 9)
+            count = rng.randint(2, 9) if rng.random() < 0.7 else rng.randint(10, 24)
             delay = rng.randint(*self._recipe.result_delay)
             words = [f"w{rng.randrange(100000)}" for _ in range(count)]
             script.results.append((words, delay, rng.choice((0, 0, 1, 2))))

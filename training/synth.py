@@ -72,6 +72,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "countings": 0.6,
         "asides": 0.6,
         "hesitations": 1,
+        "signs": 1,
     },
     "espeak": {
         "fixed": 0.4,
@@ -81,6 +82,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "stories": 0.04,
         "asides": 0.1,
         "hesitations": 0.6,
+        "signs": 0.5,
     },
     "own": {
         "fixed": 0.3,
@@ -92,6 +94,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "countings": 0.3,
         "asides": 0.2,
         "hesitations": 0.7,
+        "signs": 0.6,
     },
     "kokoro": {
         "fixed": 0.06,
@@ -103,6 +106,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "countings": 0.04,
         "asides": 0.03,
         "hesitations": 0.3,
+        "signs": 0.15,
     },
 }
 # What joined later is dealt to a voice by dice of their own, so that what it said before stays what it says.
@@ -144,7 +148,7 @@ def _kind(phrase: Phrase) -> str:
 def _dealt(voice: Voice) -> list[str]:
     """This voice's part of the open requests: no two voices of its engine say the same one."""
     engine = [v.name for v in load() if v.engine == voice.engine and not v.held_out]
-    return [p.text for p in TRAINING if p.delegate][engine.index(voice.name) :: len(engine)]
+    return [p.text for p in TRAINING if p.delegate and not p.framed][engine.index(voice.name) :: len(engine)]
 
 
 def _held_out_texts(voice: Voice, rng: random.Random) -> list[str]:
@@ -153,7 +157,7 @@ def _held_out_texts(voice: Voice, rng: random.Random) -> list[str]:
     held = [p.text for p in _first(HELD_OUT) if not slow or rng.random() < (0.25 if _kind(p) == "fixed" else 0.08)]
     known = rng.sample([p.text for p in _first(TRAINING)], _HELD_OUT_TRAINING[voice.engine])
     free = [text for texts in FREE[True].values() for text in texts if not slow or rng.random() < 0.08]
-    later = [p.text for p in HELD_OUT if p.intent in _LATER and (not slow or rng.random() < 0.08)]
+    later = [p.text for p in HELD_OUT if (p.intent in _LATER or p.framed) and (not slow or rng.random() < 0.08)]
     return list(dict.fromkeys([*held, *known, *free, *later]))
 
 

@@ -155,7 +155,9 @@ async def test_flushed_killed_restarted_rebuilt(redis: LocalRedis, llm: LocalLlm
         assert not any((await values()).values())
         await caller.speak_until(all_there)
         flushed = await values()
-        assert [flushed[name] for name in ("config", "facts")] == [before[name] for name in ("config", "facts")]
+        assert flushed["config"] == before["config"]
+        known = before["facts"]["facts"]  # nano may have asked for more meanwhile: the caller goes on speaking
+        assert flushed["facts"]["facts"][: len(known)] == known
 
         assert redis.process is not None
         redis.process.kill()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from services.interaction.nano.config import COLOURS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
+from training.skills import clauses
 from training.skills.triggers import triggers
 from training.skills.words import (
     ACTIONS,
@@ -27,6 +28,7 @@ from training.skills.words import (
 CONFIRMED = ("okay",)
 PER_KIND = 600  # combinations of a kind that are spoken; each voice says a share of them
 FRAMED = 400  # more of a kind, with words around them
+JOINED = 450  # more of a kind, put together of clauses
 _BEFORE = (
     "okay; now; hey; so; fine; right; listen; okay now; well; hello; next; and now; one more thing; hi there; good"
 ).split("; ")
@@ -268,7 +270,8 @@ FINGERS = (
 @dataclass(frozen=True, slots=True)
 class Order:
     """``task`` is one of the model's tasks; ``word`` what it is to say, "" where that follows from what happens;
-    ``trigger`` the user's word that it waits for, where it is about one."""
+    ``trigger`` the user's word that it waits for, where it is about one; ``framed`` if it was made of others' words
+    (framed, or put together of clauses)."""
 
     text: str
     kind: str
@@ -330,11 +333,31 @@ def framed_orders(known: Iterable[Order]) -> Iterator[Order]:
         if not order.held_out:
             kinds.setdefault(order.kind, []).append(order)
     for kind, mine in kinds.items():
-        refused = {" ".join(template.split()[:2]) for template in _TEMPLATES[kind][1].split("; ")}
+        refused = _refused(kind)
         for order in rng.choices(mine, k=FRAMED):
             text = _around(rng, order.text, refused)
             if " ".join(text.split()[:2]) not in refused:
                 yield dataclasses.replace(order, text=text, framed=True)
+
+
+def joined_orders() -> Iterator[Order]:
+    """Training orders of clauses. How a kind's held-out templates begin, none of it does."""
+    rng = random.Random("joined orders")
+    for kind in clauses.KINDS:
+        refused = _refused(kind)
+        for _ in range(JOINED):
+            task, fillings, word = _hearing(rng, False) if kind == "hear" else _filled(kind, rng)
+            text = _in_words(clauses.template(kind, rng), fillings)
+            if " ".join(text.split()[:2]) not in refused:
+                yield Order(text, kind, task, word, False, fillings.get("x", ""), framed=True)
+
+
+def _refused(kind: str) -> set[str]:
+    return {" ".join(template.split()[:2]) for template in _TEMPLATES[kind][1].split("; ")}
+
+
+def _in_words(template: str, fillings: dict[str, str]) -> str:
+    return re.sub(r"\ba (?=[aeiou])", "an ", template.format(**fillings))
 
 
 def orders() -> Iterator[Order]:
@@ -342,7 +365,7 @@ def orders() -> Iterator[Order]:
     plain = list(_plain_orders())
     seen = {order.text for order in plain}
     yield from plain
-    for order in framed_orders(plain):
+    for order in (*framed_orders(plain), *joined_orders()):
         if order.text not in seen:
             seen.add(order.text)
             yield order
@@ -356,8 +379,7 @@ def _plain_orders() -> Iterator[Order]:
             wanted = PER_KIND // 4 if held_out else PER_KIND
             for turn in range(wanted):
                 task, fillings, word = _hearing(rng, held_out) if kind == "hear" else _filled(kind, rng)
-                text = templates[turn % len(templates)].format(**fillings)
-                text = re.sub(r"\ba (?=[aeiou])", "an ", text)
+                text = _in_words(templates[turn % len(templates)], fillings)
                 if text not in seen:
                     seen.add(text)
                     yield Order(text, kind, task, word, held_out, fillings.get("x", ""))
