@@ -123,15 +123,17 @@ class Oracle:
         self._running: list[int] = []  # ticks at which delegated tasks will have answered
         self._results = deque(script.results)
         self._decisions = {t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None}
-        self._yields = {
-            t.yield_tick for t in script.turns if t.kind != "typed" and (t.phrase is not None or t.kind in OCCUPYING)
-        }
+        self._yields = {t.yield_tick + t.patience_ticks for t in script.turns if self._interrupts(t)}
         self._in_turn = self._occupied()
         self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
         self._late: list[Due] = []
         self._signs = set(script.signs)
         self._task, self._named, self._last = "none", "", ""
         self._manner = Manner.STATEMENT
+
+    @staticmethod
+    def _interrupts(turn: UserTurn) -> bool:
+        return turn.kind != "typed" and (turn.phrase is not None or turn.kind in OCCUPYING)
 
     def _occupied(self) -> npt.NDArray[np.bool_]:
         """Ticks in which the user has the floor: from the first half tick of a turn until it is answered."""
@@ -165,6 +167,10 @@ class Oracle:
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
+        for turn in self._script.turns:
+            if self._interrupts(turn):
+                spoken_over = slice(turn.yield_tick, turn.yield_tick + turn.patience_ticks)
+                targets.speak_counts[spoken_over] &= targets.floor[spoken_over] != TAKE
         for first, end in self._script.unsure:
             targets.speak_counts[first:end] = False
         if self._script.listening:

@@ -111,14 +111,16 @@ class Composer:
             at = turn.stop + int(rng.uniform(0.05, 0.5) * RATE_HZ)
 
     def _story(self, rng: random.Random, script: Script, at: int) -> int | None:
-        """Sentences of one voice with pauses between; a sign of listening is welcome at the end of each."""
-        told = False
+        """Sentences of one voice with pauses between; a sign of listening is welcome at the end of each but the first:
+        who says one sentence may well have said it to somebody else."""
+        told = 0
         for take in self._bank.told(rng, "stories", rng.randint(1, 4)):
             turn = self.say(rng, script, take, "stories", None, at)
             if turn is None:
                 break
-            told = True
-            script.signs.append((turn.stop + SIGN_AFTER) // TICK)
+            told += 1
+            if told > 1:
+                script.signs.append((turn.stop + SIGN_AFTER) // TICK)
             at = turn.stop + int(rng.uniform(0.35, 1.2) * RATE_HZ)
         return at + int(rng.uniform(0.3, 2.0) * RATE_HZ) if told else None
 
@@ -263,6 +265,7 @@ class Composer:
             None if ends is None else [placed(e) for e in ends],
             voice=take.voice.name,
             phones=None if phones is None else [(p, placed(e)) for p, e in phones],
+            patience_ticks=rng.randint(1, 4) if rng.random() < self._recipe.patience else 0,
         )
         script.turns.append(turn)
         return turn

@@ -35,6 +35,7 @@ class UserTurn:
     pieces: list[tuple[int, int]]  # where there is speech
     word_ends: list[int] | None
     delay_ticks: int = 0
+    patience_ticks: int = 0  # nano goes on for so long beyond ``yield_tick``; what it does there doesn't count
     voice: str = ""
     phones: list[Phone] | None = None
     lapse_s: float = 0.0  # of silence before it, where it is about that
@@ -104,21 +105,22 @@ class Recipe:
     backchannel: float = 0.3
     typed: float = 0.17
     story: float = 0.1
-    order: float = 0.42
+    order: float = 0.4
     brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
-    aside: float = 0.16  # words to somebody else, or to nobody
+    aside: float = 0.19  # words to somebody else, or to nobody
     cough: float = 0.4
     listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.36  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
+    patience: float = 0.55  # of what is said over nano's voice: yielded to later than it could be
     faults: float = 1.0  # of the transcript, as a share of what training has; 0 writes down all that is said
     late_sights: float = 0.35  # of the words that are due for something seen: when it was can't be told to the tick
     noise_db: tuple[float, float] = (-85.0, -38.0)
     digital_silence: float = 0.25
     noise_gate: float = 0.1
-    babble: float = 0.15
+    babble: float = 0.25
     gaps: float = 0.1
     stalls: float = 0.1
     reverb: float = 0.2

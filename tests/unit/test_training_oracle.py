@@ -310,3 +310,16 @@ def test_half_an_audio_token_of_an_engine_that_names_no_phones_is_not_known():
     targets, _ = _run([_turn("what is your name", 10, 12)])
     assert (targets.phones[88:103] == UNKNOWN).all()
     assert (targets.phones[:80] == PAUSE).all() and (targets.phones[120:] == PAUSE).all()
+
+
+def test_patience_delays_a_yield_and_leaves_open_what_comes_before():
+    """Who can't tell yet whether it is interrupted may wait: both are right."""
+    counting = _turn("count to ten", 2, 6)
+    told = dataclasses.replace(_turn("we had to laugh", 10, 16, "stories"), phrase=None, patience_ticks=2)
+    targets, words = _run([counting, told])
+    assert targets.floor[11:14].tolist() == [TAKE, TAKE, YIELD]
+    assert not targets.speak_counts[11:13].any()
+    assert targets.speak_counts[:11].all() and targets.speak_counts[13:].all()
+    assert max(words) < 13
+    quiet, _ = _run([told])
+    assert quiet.speak_counts.all(), "nobody was interrupted"
