@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from training.evaluate import Scores
 
 UNDERSTOOD_WITHIN = 3  # ticks after an order's end by which it must stand
+TOLD_WITHIN = 10  # ticks after an order's end, the word that it waits for
 EARLY, LATE = 2, 4  # ticks around the due one in which a word counts: about half a second before, a little more after
 SIGN_WORDS = 2
 TAKES_FLOOR_WORDS = 3
@@ -51,7 +52,8 @@ def _score_order(played: Played, turn: UserTurn, scores: Scores) -> None:
     stood = {_stands(played, tick) for tick in range(turn.decision_tick - 1, last + 1)}
     scores.add(f"order understood: {_kind(turn.phrase.task)}", turn.phrase.task in stood)
     if turn.phrase.trigger:
-        shown = {played.outputs[tick].ui.get("trigger") for tick in range(turn.decision_tick - 1, last + 1)}
+        told = min(turn.decision_tick + TOLD_WITHIN, played.script.ticks)  # its last words come after the answer
+        shown = {played.outputs[tick].ui.get("trigger") for tick in range(turn.decision_tick - 1, told)}
         scores.add("awaited word understood", turn.phrase.trigger in shown)
 
 

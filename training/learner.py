@@ -24,11 +24,12 @@ SILENCE_WEIGHT = 0.7
 DUE_WEIGHT = 2.0  # of what a standing task has to say: words that may come at any moment are rare in each
 UNHEARD_WEIGHT = 0.3
 PAUSE_WEIGHT = 0.3  # of half an audio token in which nobody speaks, against one of speech
+UNTOLD_WEIGHT = 0.4  # of a tick in which the word that an order waits for has not been told yet
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 0.8, "event": 1.0, "task": 1.5, "ending": 0.2}
 # Decisions that mean something in few ticks, averaged over those.
-SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.3, "manner": 0.2}
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.4, "manner": 0.2}
 HINT_WEIGHTS = {"phones": 1.0, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 STRANGE_WORDS = 0.12  # of what is typed
@@ -96,6 +97,7 @@ class Learner(nn.Module):
             "event": EVENT_WEIGHTS,
             "text": tuple(_text_weight(word) for word in config.text_words),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
+            "trigger": (UNTOLD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
             "phones": (PAUSE_WEIGHT,) + (1.0,) * (PHONES - 1),
             "sight": (UNSEEN_WEIGHT,) + (1.0,) * (SIGHT_CLASSES["sight"] - 1),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.interaction.nano.config import NONE
-from training.script import TICK, Due, Script, written
+from training.script import TICK, Due, Script, UserTurn, written
 from training.skills.words import heard_words
 
 FAULTLESS = 0.15  # of the sessions
@@ -72,12 +72,26 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
         for tick in range(turn.start // TICK, min(turn.stop // TICK, script.ticks)):
             if turn.kind != "typed" and tick not in script.told and rng.random() < ADDED * faults:
                 script.told[tick] = rng.choice(heard_words())
+    for turn in script.turns:
+        if turn.phrase is not None and turn.phrase.trigger:
+            turn.trigger_tick = _trigger_tick(turn, told)
     for waits in script.awaited:
         place = (id(waits.turn), waits.index)
         if place in told:
             script.dues.append(Due(told[place] + 1, waits.word, waits.task, waits.manner))
         else:
             script.unsure.append((aimed[place], aimed[place] + UNSURE_TICKS))
+
+
+def _trigger_tick(turn: UserTurn, told: Mapping[tuple[int, int], int]) -> int:
+    """The tick after the one in which the last mention of the order's trigger was told, but none before the answer."""
+    assert turn.phrase is not None
+    answer = turn.decision_tick + turn.delay_ticks
+    if turn.kind == "typed":
+        return answer
+    said = turn.text.split()
+    place = (id(turn), len(said) - 1 - said[::-1].index(turn.phrase.trigger))
+    return max(told[place] + 1, answer) if place in told else -1
 
 
 def heard_ids(script: Script, ids: Mapping[str, int]) -> Ids:

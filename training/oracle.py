@@ -38,6 +38,7 @@ COLOUR_MEMORY_TICKS = 35
 ENDING_TICKS = 3
 HEARINGS = AUDIO_TOKENS * PHONES_A_TOKEN  # phones that are named in a tick
 HEARING = TICK // HEARINGS
+UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
 ASKING = ("greet", "help")  # intents that are answered by a question
@@ -50,7 +51,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the decisions ``[T]``, where they count, and the pending inputs ``[T, 5]``. The others are hints, and
+    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word), and the pending inputs ``[T, 5]``. The others are hints, and
     ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
     ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
@@ -64,6 +65,7 @@ class Targets:
     manner: Ids
     ending: Ids
     trigger: Ids
+    trigger_counts: npt.NDArray[np.bool_]
     phones: Ids
     sight: Ids
     colour: Ids
@@ -79,6 +81,7 @@ class Targets:
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
+        awaiting = np.zeros(ticks, dtype=bool)
         return cls(
             floor=floor,
             user=user,
@@ -90,6 +93,7 @@ class Targets:
             manner=manner,
             ending=ending,
             trigger=trigger,
+            trigger_counts=awaiting,
             phones=phones,
             sight=sight,
             colour=colour,
@@ -129,6 +133,7 @@ class Oracle:
         self._late: list[Due] = []
         self._signs = set(script.signs)
         self._task, self._named, self._last = "none", "", ""
+        self._awaiting: tuple[int, int, bool] | None = None  # from which tick on, which word, and whether it was told
         self._manner = Manner.STATEMENT
 
     @staticmethod
@@ -161,6 +166,7 @@ class Oracle:
                 self._mouth.state,
             )
             self._act(tick, targets)
+            self._name_trigger(tick, targets)
             self._mouth.tick()
         for due in self._late:
             targets.speak_counts[due.tick : due.tick + due.delay_ticks] = False
@@ -228,6 +234,15 @@ class Oracle:
         if self._task.startswith(ONCE) and word == self._named:
             self._task, self._named = "none", ""
 
+    def _name_trigger(self, tick: int, targets: Targets) -> None:
+        """Once an order to listen for a word is understood: which word, as soon as it has been told."""
+        if self._awaiting is None:
+            return
+        due, trigger, told = self._awaiting
+        targets.trigger_counts[tick] = told
+        if tick >= due:
+            targets.trigger[tick], self._awaiting = trigger, None
+
     def _sign(self) -> str:
         """Signs of listening take turns."""
         place = LISTENING.index(self._last) + 1 if self._last in LISTENING else 0
@@ -257,7 +272,11 @@ class Oracle:
             self._task, self._named = phrase.task, phrase.word
             targets.task[tick] = 1 + TASKS.index(phrase.task)
             targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
-            targets.trigger[tick] = self._heard_ids[phrase.trigger] if phrase.trigger else NONE
+            self._awaiting = None
+            if phrase.trigger:
+                told = turn.trigger_tick >= 0
+                due = turn.trigger_tick if told else tick + UNTOLD_TICKS
+                self._awaiting = (due, self._heard_ids[phrase.trigger], told)
         if phrase.delegate:
             self._delegate(tick)
             return DELEGATE
@@ -270,7 +289,7 @@ class Oracle:
             self._arrivals.clear()
             return CANCEL
         if phrase.intent in ("cancel", "stop") and self._task != "none":
-            self._task, self._named = "none", ""
+            self._task, self._named, self._awaiting = "none", "", None
             targets.task[tick] = 1
         return NO_EVENT
 

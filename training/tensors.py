@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from services.interaction.nano.config import COPY, NONE
+from services.interaction.nano.config import COPY
 from training.data import Batch
 
 DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger")
@@ -35,7 +35,7 @@ class Tensors(NamedTuple):
 
 
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
-    """Where a decision counts: ``word`` and ``trigger`` where a task is set that has one, ``manner`` where something of
+    """Where a decision counts: ``word`` where a task is set that has one, ``trigger`` until one is known, ``manner`` where something of
     its own is said, and hints where one is known."""
     if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
@@ -43,7 +43,7 @@ def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
     if name == "word":
         return counting & (batch.targets["task"] > 1)
     if name == "trigger":
-        return np.asarray(counting & (batch.targets["trigger"] != NONE))
+        return np.asarray(counting & batch.targets["trigger_counts"])
     return counting & (batch.targets["text"] > COPY) if name == "manner" else counting
 
 

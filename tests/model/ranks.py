@@ -31,6 +31,7 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
         targets[name] = rng.integers(UNKNOWN, classes, shape)
     targets["speak_counts"] = rng.random(shape) < (0.9 if number % 2 else 0.3)
     targets["heard_counts"] = rng.random(shape) < 0.5
+    targets["trigger_counts"] = rng.random(shape) < 0.2
     seen = np.array([[0, 2], [1, 5]] if number % 2 else np.zeros((0, 2)), dtype=np.int64)
     return Batch(
         codes=rng.integers(0, 128, (*shape, AUDIO_TOKENS, 8, 80), dtype=np.uint8),

@@ -226,6 +226,19 @@ def test_a_word_to_listen_for_stands_and_goes_with_its_task():
     assert (timer.ui, Tokens(*timer.tokens).trigger) == ({"standing_task": "timer 3", "word": "t1"}, NONE)
 
 
+def test_a_word_to_listen_for_may_be_told_after_the_order_is_understood():
+    nano, item = model(), frames("a", 1)[0]
+    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, NONE])
+    assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": ""}
+    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE])
+    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7])
+    assert told.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
+    assert Tokens(*told.tokens).age == 2
+    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7])
+    assert (idle.ui, Tokens(*idle.tokens).trigger) == ({}, NONE), "nothing stands that could wait for it"
+
+
 def test_a_skipped_tick_and_a_restore_keep_the_word_to_listen_for():
     nano = model()
     nano.open("a", 0)

@@ -258,7 +258,10 @@ def _heard(order: UserTurn, *turns: UserTurn, ticks: int = 90) -> Script:
 
 
 def _hearing(trigger: str) -> UserTurn:
-    return _turn(next(p.text for p in TRAINING if p.trigger == trigger), 2, 10)
+    """An order of eight ticks."""
+    text = min((p.text for p in TRAINING if p.trigger == trigger), key=lambda text: len(text.split()[text.split().index(trigger) :]))
+    count = len(text.split())
+    return _turn(text, 2, 10, word_ends=[2 * TICK + (n + 1) * 8 * TICK // count for n in range(count)])
 
 
 def test_a_word_that_is_awaited_is_answered_when_the_transcript_has_been_read():
@@ -268,11 +271,29 @@ def test_a_word_that_is_awaited_is_answered_when_the_transcript_has_been_read():
     assert [(due.tick, due.word, due.manner) for due in script.dues] == [(30, order.phrase.word, Manner.WARNING)]
     targets, words = _run(script.turns, dues=script.dues, ticks=90)
     assert words == {10: "okay", 30: order.phrase.word}
-    assert HEARD[targets.heard[28]] == HEARD[targets.trigger[10]] == "seven", "the search is a tick behind the head"
+    known = order.trigger_tick
+    assert known > 10 and script.told[known - 1] == "seven"
+    assert HEARD[targets.heard[28]] == HEARD[targets.trigger[known]] == "seven", "the search is a tick behind the head"
     tokens = _tokens(targets)
-    assert [HEARD[t.trigger] for t in (tokens[9], tokens[10], tokens[40])] == ["<none>", "seven", "seven"]
+    assert [HEARD[t.trigger] for t in (tokens[known - 1], tokens[known], tokens[40])] == ["<none>", "seven", "seven"]
     assert targets.trigger.astype(bool).sum() == 1
-    assert (fed_back(targets, targets.heard)[11:, -1] == HEARD_IDS["seven"]).all()
+    assert np.flatnonzero(targets.trigger_counts).tolist() == list(range(10, known + 1)), "until it is known"
+    assert (fed_back(targets, targets.heard)[known + 1 :, -1] == HEARD_IDS["seven"]).all()
+
+
+def test_which_word_is_awaited_is_said_when_it_was_told_and_not_before_the_answer():
+    for faults in (0.0, 1000.0):
+        script = Script(60, np.zeros(60 * TICK, np.float32), [_hearing("seven")])
+        overhear(random.Random(2), script, faults)
+        due = script.turns[0].trigger_tick
+        assert due == -1 if faults else due > 10
+        targets, _ = _run(script.turns)
+        assert [HEARD[t] for t in targets.trigger if t] == ["seven"]
+        assert targets.trigger_counts.any() == (not faults), "nobody knows what was not told"
+    early = next(p.text for p in TRAINING if p.trigger == "seven" and p.words[-1] != "seven" and len(p.words) > 6)
+    script = Script(60, np.zeros(60 * TICK, np.float32), [_turn(early, 2, 30, word_ends=[4 * TICK] * len(early.split()))])
+    overhear(random.Random(2), script, 0.0)
+    assert script.turns[0].trigger_tick == 30
 
 
 def test_a_word_is_awaited_until_something_else_is_asked_for():

@@ -53,7 +53,8 @@ def moved(
     trigger: int = NONE,
     heard: int = NONE,
 ) -> Tokens:
-    """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task."""
+    """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
+    ``trigger`` counts while the task ``hear`` stands and has none."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
@@ -62,12 +63,14 @@ def moved(
     awaited = before.trigger
     if task != KEEP:
         standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
-        awaited = trigger if standing == HEAR else NONE
+        awaited = NONE
     elif text != NONE and text == named:
         if standing in _EVERY:
             age = 0
         elif standing in _ONCE:
             standing, named, age = NO_TASK, NONE, 0
+    if standing == HEAR and awaited == NONE:
+        awaited = trigger  # said last, it is told some ticks after the order has been understood
     if standing == NO_TASK:
         age = 0
     return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse, awaited, heard)
