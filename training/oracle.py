@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -17,15 +16,14 @@ from services.interaction.nano.config import (
     COPY,
     EVENTS,
     FLOORS,
-    LEFT_STEPS,
     MANNERS,
     NONE,
     PHONES_A_TOKEN,
     RECALL,
     TASKS,
     USERS,
-    WORD_BUCKETS,
 )
+from services.interaction.nano.pending import left_step, word_bucket
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.protocol import Voice
 from training.phones import PAUSE, UNKNOWN
@@ -51,8 +49,8 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word), and the pending inputs ``[T, 5]``. The others are hints, and
-    ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
+    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word), and
+    the pending inputs ``[T, 5]``. The others are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
     ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
     floor: Ids
@@ -102,15 +100,6 @@ class Targets:
             heard_counts=counts[1],
             pending=pending,
         )
-
-
-def word_bucket(word: str) -> int:
-    """Pending words enter by their hash; 0 is none."""
-    return 1 + zlib.crc32(word.encode()) % WORD_BUCKETS if word else 0
-
-
-def left_step(left: int) -> int:
-    return sum(left >= step for step in LEFT_STEPS) - 1
 
 
 class Oracle:

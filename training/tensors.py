@@ -35,8 +35,8 @@ class Tensors(NamedTuple):
 
 
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
-    """Where a decision counts: ``word`` where a task is set that has one, ``trigger`` until one is known, ``manner`` where something of
-    its own is said, and hints where one is known."""
+    """Where a decision counts: ``word`` where a task is set that has one, ``trigger`` until one is known, ``manner``
+    where something of its own is said, and hints where one is known."""
     if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
     counting: npt.NDArray[np.bool_] = batch.targets["heard_counts" if name == "heard" else "speak_counts"]

@@ -22,11 +22,10 @@ from services.interaction.nano.model import (
     NanoModel,
     VersionMismatch,
     backbone_version,
-    by_kind,
-    kinds_of_words,
 )
 from services.interaction.nano.network import spotting
 from services.interaction.nano.registers import Tokens, fed, moved
+from services.interaction.nano.wording import by_kind, kinds_of_words
 from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
 
 

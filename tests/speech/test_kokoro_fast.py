@@ -31,7 +31,7 @@ def test_a_convolution_over_rows_is_one_over_time() -> None:
 
 @pytest.mark.skipif(
     not (kokoro.kokoro_ready() and (kokoro.CACHE / "package/voices").is_dir() and fast()),
-    reason="without Kokoro in its cache, or without AMX",
+    reason="without Kokoro in its cache, or without bfloat16 products",
 )
 def test_durations_are_the_same_and_the_sound_nearly() -> None:
     _, fed = teacher.inputs("what time is the meeting tomorrow?", teacher.VOICES[0])

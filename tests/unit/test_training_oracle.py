@@ -259,7 +259,8 @@ def _heard(order: UserTurn, *turns: UserTurn, ticks: int = 90) -> Script:
 
 def _hearing(trigger: str) -> UserTurn:
     """An order of eight ticks."""
-    text = min((p.text for p in TRAINING if p.trigger == trigger), key=lambda text: len(text.split()[text.split().index(trigger) :]))
+    said = (p.text for p in TRAINING if p.trigger == trigger)
+    text = min(said, key=lambda text: len(text.partition(trigger)[2]))
     count = len(text.split())
     return _turn(text, 2, 10, word_ends=[2 * TICK + (n + 1) * 8 * TICK // count for n in range(count)])
 
@@ -291,7 +292,8 @@ def test_which_word_is_awaited_is_said_when_it_was_told_and_not_before_the_answe
         assert [HEARD[t] for t in targets.trigger if t] == ["seven"]
         assert targets.trigger_counts.any() == (not faults), "nobody knows what was not told"
     early = next(p.text for p in TRAINING if p.trigger == "seven" and p.words[-1] != "seven" and len(p.words) > 6)
-    script = Script(60, np.zeros(60 * TICK, np.float32), [_turn(early, 2, 30, word_ends=[4 * TICK] * len(early.split()))])
+    order = _turn(early, 2, 30, word_ends=[4 * TICK] * len(early.split()))
+    script = Script(60, np.zeros(60 * TICK, np.float32), [order])
     overhear(random.Random(2), script, 0.0)
     assert script.turns[0].trigger_tick == 30
 

@@ -147,7 +147,7 @@ def test_orders_with_words_around_them_ask_for_the_same_and_never_begin_as_held_
         if p.text in joined:
             kind, _, argument = p.task.partition(" ")
             about = {"cue": argument, "spanish": argument[:-1], "hear": p.trigger, "over": ""}[kind]
-            assert about in p.text and p.word in p.words + ("",), p.text
+            assert about in p.text and p.word in (*p.words, ""), p.text
         else:
             assert any(text in p.text for text in by_task[p.task, p.word, p.trigger]), p.text
     asked = {kind: [p for p in HELD_OUT if p.intent == kind] for kind in {p.intent for p in framed}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from services.interaction.nano.config import (
     FLOORS,
     HEAR,
     KEEP,
-    LEFT_STEPS,
     MANNERS,
     NONE,
     PERIODS_TICKS,
@@ -33,7 +31,6 @@ from services.interaction.nano.config import (
     TASKS,
     TICK_TOKENS,
     USERS,
-    WORD_BUCKETS,
     NanoConfig,
 )
 from services.interaction.nano.lexicon import Lexicon, Search
@@ -46,7 +43,9 @@ from services.interaction.nano.network import (
     ring_view,
     time_table,
 )
+from services.interaction.nano.pending import left_step, word_bucket
 from services.interaction.nano.registers import LIMITS, Tokens, fed, moved
+from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import StepInput, StepOutput, Voice
 from services.interaction.randomness import choose, uniforms
 
@@ -98,38 +97,6 @@ def backbone_version(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def kinds_of_words(config: NanoConfig) -> list[Tensor]:
-    """Text ids by kind: nothing, signs of listening, all else. Empty for a model that takes the most likely word.
-
-    Raises ``ValueError`` for a sign that is none of the model's words.
-    """
-    if not config.signs:
-        return []
-    if unknown := set(config.signs) - set(config.text_words):
-        raise ValueError(f"signs that are no words of {config.name}: {', '.join(sorted(unknown))}")
-    signs = [at for at, word in enumerate(config.text_words) if word in config.signs]
-    others = [at for at in range(1, len(config.text_words)) if at not in signs]
-    return [torch.tensor(ids) for ids in ([NONE], signs, others)]
-
-
-def by_kind(logits: Tensor, kinds: list[Tensor]) -> Tensor:
-    """The most likely word of the most likely kind, ``[n]``, of logits ``[n, words]``."""
-    parts = [logits[:, kind] for kind in kinds]
-    chosen = torch.stack([part.logsumexp(dim=-1) for part in parts], dim=-1).argmax(dim=-1, keepdim=True)
-    best = torch.stack([kind[part.argmax(dim=-1)] for kind, part in zip(kinds, parts, strict=True)], dim=-1)
-    return best.gather(-1, chosen).squeeze(-1)
-
-
-def word_bucket(word: str) -> int:
-    """Pending words enter by their hash; 0 is none."""
-    return 1 + zlib.crc32(word.encode()) % WORD_BUCKETS if word else 0
-
-
-def left_step(left: int) -> int:
-    """The class of a number of pending words."""
-    return sum(left >= step for step in LEFT_STEPS) - 1
 
 
 def rounds(inputs: Sequence[StepInput]) -> list[list[int]]:
