@@ -50,8 +50,9 @@ Ids = npt.NDArray[np.int64]
 @dataclass(slots=True)
 class Targets:
     """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word), and
-    the pending inputs ``[T, 5]``. The others are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
-    ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
+    the pending inputs ``[T, 5]``. The others are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio
+    tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of ``SIGHTS`` is seen to happen), ``colour`` and ``fingers``
+    that are seen, ``[T]``."""
 
     floor: Ids
     user: Ids
