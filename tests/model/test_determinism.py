@@ -68,8 +68,12 @@ def test_a_restored_session_throws_the_dice_that_it_would_have_thrown():
     assert restored.outputs["a"] == one.outputs["a"][cut:]
 
 
-def test_a_temperature_is_part_of_the_models_name():
-    assert NanoModel(network(SMALL)).name + "~1.5" == NanoModel(network(WARM)).name
+def test_rules_of_decision_are_part_of_the_models_name():
+    name = NanoModel(network(SMALL)).name
+    assert name + "~1.5" == NanoModel(network(WARM)).name
+    assert name + "~y-1" == NanoModel(network(dataclasses.replace(SMALL, yield_logit=-1.0))).name
+    signed = [NanoModel(network(dataclasses.replace(SMALL, signs=(word,)))).name for word in SMALL.text_words[3:5]]
+    assert len({name, *signed}) == 3
     with pytest.raises(ValueError, match="negative"):
         NanoModel(network(dataclasses.replace(SMALL, temperature=-1.0)))
 

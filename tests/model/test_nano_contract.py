@@ -26,6 +26,7 @@ from services.interaction.nano.model import (
 from services.interaction.nano.network import spotting
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
+from services.interaction.protocol import Voice
 from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
 
 
@@ -178,6 +179,14 @@ def test_whether_to_speak_is_decided_before_what_to_say():
     with pytest.raises(ValueError, match=r"no words of .*: hm"):
         kinds_of_words(dataclasses.replace(SMALL, signs=("hm",)))
     assert NanoConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
+    for lean in (-50.0, 50.0):
+        nano = NanoModel(network(dataclasses.replace(SMALL, yield_logit=lean)))
+        nano.open("a", 0)
+        speaking = dataclasses.replace(frames("a", 1)[0], voice=Voice.BUSY)
+        assert (nano.step([speaking])[0].floor is Floor.YIELD) == (lean > 0)
 
 
 def test_a_client_is_told_what_the_model_keeps_in_mind():

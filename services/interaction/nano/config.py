@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ class NanoConfig:
     ``signs`` are the words that say no more than that it listens. Where they are given, whether to say nothing, a sign
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
     would win wherever it is clear that an answer is due, but not which.
+    ``yield_logit`` is added to the logit of yielding: below 0, it must be surer that it is interrupted.
     """
 
     d: int
@@ -92,6 +94,15 @@ class NanoConfig:
     temperature: float = 0.0
     signs: tuple[str, ...] = ()
     phones_after: int = 0
+    yield_logit: float = 0.0
+
+    @property
+    def rules(self) -> str:
+        """How decisions are made of logits, for the model's name: the same weights under other rules say something
+        else, and a replay must not take the one for the other."""
+        parts = [f"~{self.temperature:g}"] if self.temperature else []
+        parts += [f"~y{self.yield_logit:g}"] if self.yield_logit else []
+        return "".join(parts + ([f"~s{zlib.crc32(' '.join(self.signs).encode()):08x}"] if self.signs else []))
 
     @property
     def context_ticks(self) -> int:

@@ -56,7 +56,7 @@ GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
 _TEXT = Decisions._fields.index("text")
-_HOLD, _TAKE, _BACKCHANNEL = (FLOORS.index(f) for f in ("hold", "take", "backchannel"))
+_HOLD, _TAKE, _BACKCHANNEL, _YIELD = (FLOORS.index(f) for f in ("hold", "take", "backchannel", "yield"))
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
 
@@ -137,8 +137,7 @@ class NanoModel:
         if lexicon is not None:
             self.name += f".{lexicon.version}"
         self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
-        if config.temperature:  # the same weights say something else: a replay must not take the one for the other
-            self.name += f"~{config.temperature:g}"
+        self.name += config.rules
         if device != "cpu":
             self.name += f"@{device}"
         self.encoder_version = config.encoder_version
@@ -154,6 +153,8 @@ class NanoModel:
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
         self._kinds = kinds_of_words(config)
+        self._leaning = torch.zeros(len(FLOORS))
+        self._leaning[_YIELD] = config.yield_logit
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
@@ -228,6 +229,8 @@ class NanoModel:
         sessions = [self._sessions[item.session_id] for item in batch]
         decisions, phones = self._forward(batch, sessions)
         heard = self._hear(batch, sessions, decisions, phones)
+        with torch.inference_mode():
+            decisions = decisions._replace(floor=decisions.floor + self._leaning)
         ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
         if self._kinds:
             with torch.inference_mode(), one_thread():
