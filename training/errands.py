@@ -240,7 +240,7 @@ class Errands:
     # --- what is seen --------------------------------------------------------------------------------------------
 
     def _seen(self, rng: random.Random, script: Script, at: int, recipe: Recipe) -> int | None:
-        kind = rng.choice(list(_SHOWN))
+        kind = rng.choice([*_SHOWN, "count"])  # a count is right only where every repetition is noticed
         begin = at // TICK + rng.randint(16, 26)  # the order is said meanwhile
         if begin > script.ticks - LEAST_TICKS:
             return None
