@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from services.interaction.nano.config import COLOURS
-from services.interaction.nano.network import Product
+from services.interaction.nano.layers import Product
 from training.sight import SIGHTS
 from training.sight.hand import NUMBERS
 

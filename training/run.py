@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.layers import Experts
 from services.interaction.nano.model import CONFIG, WEIGHTS
-from services.interaction.nano.network import Experts
 from training.checkpoint import LAST, Checkpoint, read
 from training.data import Batch
 from training.distributed import World

@@ -33,16 +33,9 @@ from services.interaction.nano.config import (
     USERS,
     NanoConfig,
 )
+from services.interaction.nano.layers import LayerState, ring_view
 from services.interaction.nano.lexicon import Lexicon, Search
-from services.interaction.nano.network import (
-    Decisions,
-    LayerState,
-    NanoNet,
-    StepPlace,
-    TickInputs,
-    ring_view,
-    time_table,
-)
+from services.interaction.nano.network import Decisions, NanoNet, StepPlace, TickInputs, time_table
 from services.interaction.nano.pending import left_step, word_bucket
 from services.interaction.nano.registers import LIMITS, Tokens, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
