@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ TELLING = ("stories", "carriers")
 _TRIGGERS = frozenset(triggers(False)) | frozenset(triggers(True))
 HUMAN_LIKE = "kokoro"
 HUMAN_SHARE = 0.35  # of texts that are drawn among those that this engine says: it is slow, and says few
+SAME_VOICE = 0.75  # of what is said in a session is said by its user's voice, where that says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Bank:
         self.voices: list[Voice] = []
         self._saying: dict[str, dict[str, list[Utterance]]] = {}  # by word and voice, timed pieces of free speech
         self._exact: dict[str, list[Utterance]] = {}  # by voice, those whose phones are known
+        self._said: dict[str, set[str]] = {}  # by voice, the texts of ``takes``
         for voice in load():
             if voice.held_out != held_out or not shard_path(voice, folder).exists():
                 continue
@@ -79,6 +82,7 @@ class Bank:
                     kind = "stories"
                 if kind is None and self._wanted(take.text, voice.held_out, held_out_texts):
                     self.takes.setdefault(take.text, []).append(heard)
+                    self._said.setdefault(voice.name, set()).add(take.text)
                 elif kind is not None and (voice.held_out or take.text not in FREE_HELD_OUT):
                     self.free[kind].setdefault(voice.name, []).append(heard)
                     self._index(kind, heard)
@@ -109,12 +113,28 @@ class Bank:
             return []
         return _by_voice(rng, self._exact)
 
+    def user(self, rng: random.Random) -> str:
+        """The name of the voice that a session is mostly spoken in, engines weighted."""
+        return _drawn(rng, self._said)
+
+    def stranger(self, rng: random.Random, voice: str) -> Utterance | None:
+        """Whatever somebody says who does not have this voice; None when nobody else is there."""
+        others = [name for name in self._said if name != voice]
+        if not others:
+            return None
+        name = _drawn(rng, others)
+        text = rng.choice(sorted(self._said[name]))
+        return rng.choice([take for take in self.takes[text] if take.voice.name == name])
+
     def any_take(self, rng: random.Random) -> Utterance:
         """Whatever somebody says."""
         return rng.choice(self.takes[rng.choice(list(self.takes))])
 
-    def told(self, rng: random.Random, kind: str, count: int, timed: bool = False) -> list[Utterance]:
-        """Up to ``count`` pieces of free speech by one voice, engines weighted; none when nobody has any."""
+    def told(
+        self, rng: random.Random, kind: str, count: int, timed: bool = False, voice: str = ""
+    ) -> list[Utterance]:
+        """Up to ``count`` pieces of free speech by one voice, mostly this one, else engines weighted; none when nobody
+        has any."""
         voices = {
             name: takes
             for name, takes in self.free[kind].items()
@@ -122,7 +142,8 @@ class Bank:
         }
         if not voices:
             return []
-        return rng.sample(_by_voice(rng, voices), count)
+        mine = voice in voices and rng.random() < SAME_VOICE
+        return rng.sample(voices[voice] if mine else _by_voice(rng, voices), count)
 
     def says(self, word: str) -> bool:
         """Whether anybody tells something in which this trigger is said at a known time."""
@@ -138,16 +159,23 @@ class Bank:
         drawn = [*rng.sample(takes, min(count, len(takes))), *without[:others]]
         return rng.sample(drawn, len(drawn))
 
-    def preferred(self, rng: random.Random, texts: list[str]) -> str:
-        """One of ``texts``, those that the slow engine says more often than their number would have it."""
+    def preferred(self, rng: random.Random, texts: list[str], voice: str = "") -> str:
+        """One of ``texts``: mostly of those that this voice says, or, without one, those that the slow engine says more
+        often than their number would have it."""
+        if voice and rng.random() < SAME_VOICE and (mine := [t for t in texts if t in self._said.get(voice, ())]):
+            return rng.choice(mine)
         if rng.random() < HUMAN_SHARE:
             human = [t for t in texts if t in self._human]
             return rng.choice(human or texts)
         return rng.choice(texts)
 
-    def pick(self, rng: random.Random, text: str, timed: bool = False) -> Utterance:
-        """A take of ``text``, engines weighted; ``timed`` prefers one with word ends."""
+    def pick(self, rng: random.Random, text: str, timed: bool = False, voice: str = "") -> Utterance:
+        """A take of ``text``, mostly by this voice where it has one, else engines weighted; ``timed`` prefers one with
+        word ends."""
         takes = self.takes[text]
+        mine = [take for take in takes if take.voice.name == voice]
+        if mine and rng.random() < SAME_VOICE:
+            takes = mine
         if timed:
             takes = [t for t in takes if t.word_ends] or takes
         weights = [ENGINE_WEIGHT[t.voice.engine] / sum(u.voice.engine == t.voice.engine for u in takes) for t in takes]
@@ -156,9 +184,14 @@ class Bank:
 
 def _by_voice(rng: random.Random, voices: dict[str, list[Utterance]]) -> list[Utterance]:
     """All of one voice, engines weighted."""
+    return voices[_drawn(rng, voices)]
+
+
+def _drawn(rng: random.Random, voices: Collection[str]) -> str:
+    """One of these names, engines weighted."""
     engines = Counter(name.split(":")[0] for name in voices)
     weights = [ENGINE_WEIGHT[name.split(":")[0]] / engines[name.split(":")[0]] for name in voices]
-    return voices[rng.choices(list(voices), weights)[0]]
+    return rng.choices(list(voices), weights)[0]
 
 
 def stretched(take: Utterance, factor: float) -> Stretched:

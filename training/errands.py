@@ -112,7 +112,7 @@ class Errands:
         if not kinds:
             return None
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
-        text = self._listening(rng) if kind == "hear" else self._composer.draw_text(rng, "order", (kind,))
+        text = self._listening(rng) if kind == "hear" else self._composer.draw_text(rng, "order", (kind,), script.voice)
         turn = self._composer.turn(rng, script, text, at) if text else None
         if turn is None:
             return None
@@ -162,14 +162,14 @@ class Errands:
 
     def _repeated(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         due = self._announce(script, turn, rng.randint(2, 5))
-        text = self._composer.draw_text(rng, "fixed", ("stop", "cancel"))
+        text = self._composer.draw_text(rng, "fixed", ("stop", "cancel"), script.voice)
         begin = due + int(rng.uniform(0.7, 1.2) * RATE_HZ)
         called_off = self._composer.turn(rng, script, text, begin) if text else None
         return begin + 2 * RATE_HZ if called_off is None else self._after(rng, called_off)
 
     def _silence(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         seconds = rng.uniform(1.6, 10.4)
-        text = self._composer.draw_text(rng, "how_long")
+        text = self._composer.draw_text(rng, "how_long", (), script.voice)
         begin = self._end(turn) + int(seconds * RATE_HZ)
         asked = self._composer.turn(rng, script, text, begin) if text else None
         if asked is None:
@@ -182,7 +182,7 @@ class Errands:
     def _cued(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         assert turn.phrase is not None
         at = self._after(rng, turn)
-        for take in self._carriers(rng, turn.phrase, rng.randint(1, 3)):
+        for take in self._carriers(rng, turn.phrase, rng.randint(1, 3), script.voice):
             said = self._composer.say(rng, script, take, "carriers", None, at)
             if said is None or said.word_ends is None:
                 break
@@ -192,10 +192,10 @@ class Errands:
             at = said.stop + int(rng.uniform(0.6, 2.0) * RATE_HZ)
         return at + int(rng.uniform(0.3, 1.0) * RATE_HZ)
 
-    def _carriers(self, rng: random.Random, order: Phrase, count: int) -> list[Utterance]:
+    def _carriers(self, rng: random.Random, order: Phrase, count: int, voice: str) -> list[Utterance]:
         """Sentences of one voice, most of them with a word that the order is about: few hold one by chance."""
         told = self._bank.told
-        drawn = told(rng, "carriers", _CHOICE, timed=True) or told(rng, "carriers", count, timed=True)
+        drawn = told(rng, "carriers", _CHOICE, timed=True, voice=voice) or told(rng, "carriers", count, timed=True)
         about = [t for t in drawn if any(answered(order.task, order.word, word) for word in t.text.split())]
         others = [take for take in drawn if take not in about]
         chosen: list[Utterance] = []
@@ -226,7 +226,7 @@ class Errands:
 
     def _counted(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         at = self._after(rng, turn)
-        for take in self._bank.told(rng, "countings", 1, timed=True):
+        for take in self._bank.told(rng, "countings", 1, timed=True, voice=script.voice):
             said = self._composer.say(rng, script, take, "countings", None, at)
             if said is None or said.word_ends is None:
                 break

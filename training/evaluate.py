@@ -34,6 +34,7 @@ _PLAIN = Recipe(
     story=0.0,
     order=0.0,
     aside=0.0,
+    overheard=0.0,
     cough=0.0,
     delays=0.0,
     video=0.0,
@@ -47,7 +48,7 @@ SKILLS: dict[str, Recipe] = {
     "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
     # The same when nano's words are spoken: it is heard for longer than it writes.
     SPOKEN: replace(_PLAIN, interrupt=0.45, backchannel=0.4, voiced=1.0),
-    "stories": replace(_PLAIN, story=0.6, aside=0.3, cough=0.5, voiced=1.0),
+    "stories": replace(_PLAIN, story=0.5, aside=0.25, overheard=0.15, cough=0.5, voiced=1.0),
     "orders": replace(_PLAIN, order=1.0, brief=0.0, sight=0.0, voiced=1.0),
     "sight": replace(_PLAIN, order=0.9, sight=1.0, voiced=1.0),
     # Nothing but exact zeros around the voice, and stalls: what muted or gated microphones and bad links send.
@@ -172,7 +173,7 @@ def _remaining(played: Played, tick: int, answer: tuple[int, tuple[str, ...]] | 
     return left
 
 
-BESIDE = ("backchannel", "signs", "asides", "hesitations")  # what is said while nano speaks, and no reason to stop
+BESIDE = ("backchannel", "signs", "asides", "hesitations", "overheard")  # said over nano's voice, and no reason to stop
 
 
 def _score_overlap(

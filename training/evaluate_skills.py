@@ -18,6 +18,11 @@ TOLD_WITHIN = 10  # ticks after an order's end, the word that it waits for
 EARLY, LATE = 2, 4  # ticks around the due one in which a word counts: about half a second before, a little more after
 SIGN_WORDS = 2
 TAKES_FLOOR_WORDS = 3
+_UNANSWERED = {
+    "asides": "words to somebody else",
+    "overheard": "words by somebody else",
+    "hesitations": "hesitations and exclamations",
+}
 
 
 def score_skills(played: Played, scores: Scores) -> None:
@@ -26,7 +31,7 @@ def score_skills(played: Played, scores: Scores) -> None:
     for turn in turns:
         if turn.phrase is not None and turn.phrase.task:
             _score_order(played, turn, scores)
-        if turn.kind in ("stories", "asides", "hesitations"):
+        if turn.kind in ("stories", *_UNANSWERED):
             _score_listening(played, turn, scores)
     for due in played.script.dues:
         _score_due(played, due, scores)
@@ -72,8 +77,7 @@ def _score_listening(played: Played, turn: UserTurn, scores: Scores) -> None:
         return
     during = [tick for tick in range(turn.start // TICK + 1, end + LATE) if played.words(tick)]
     if turn.kind != "stories":
-        what = "words to somebody else" if turn.kind == "asides" else "hesitations and exclamations"
-        scores.add(f"silent at {what}", not during)
+        scores.add(f"silent at {_UNANSWERED[turn.kind]}", not during)
         return
     taken = [tick for tick in during if played.outputs[tick].floor is not Floor.BACKCHANNEL]
     scores.add("leaves the floor to a story", len(taken) < TAKES_FLOOR_WORDS)

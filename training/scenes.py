@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -69,6 +70,7 @@ class Composer:
         if script.video:
             show_shapes(rng, script)
         at = int(rng.uniform(0.3, 2.0) * RATE_HZ)
+        script.voice = self._bank.user(rng)
         script.gain = 10 ** (rng.uniform(-16, 3) / 20)
         script.factor = rng.uniform(*recipe.stretch)
         script.throat = rng.random()
@@ -97,6 +99,8 @@ class Composer:
             return self._story(rng, script, at)
         if drawn < recipe.order + recipe.story + recipe.aside:
             return self._unanswered(rng, script, at)
+        if drawn < recipe.order + recipe.story + recipe.aside + recipe.overheard:
+            return self._overheard(rng, script, at) + int(rng.uniform(0.5, 2.5) * RATE_HZ)
         turn = self._turn(rng, script, at)
         return None if turn is None else self._afterwards(rng, script, turn)
 
@@ -114,7 +118,7 @@ class Composer:
         """Sentences of one voice with pauses between; a sign of listening is welcome at the end of each but the first:
         who says one sentence may well have said it to somebody else."""
         told = 0
-        for take in self._bank.told(rng, "stories", rng.randint(1, 4)):
+        for take in self._bank.told(rng, "stories", rng.randint(1, 4), voice=script.voice):
             turn = self.say(rng, script, take, "stories", None, at)
             if turn is None:
                 break
@@ -131,9 +135,22 @@ class Composer:
 
     def _no_reason(self, rng: random.Random, script: Script, at: int, kind: str) -> UserTurn | None:
         """Words to somebody else, mostly a little quieter, or a hesitation; None when it did not fit."""
-        takes = self._bank.told(rng, kind, 1)
+        takes = self._bank.told(rng, kind, 1, voice=script.voice)
         quieter_db = rng.uniform(0, 8) if kind == "asides" else 0.0
         return self.say(rng, script, takes[0], kind, None, at, quieter_db) if takes else None
+
+    def _overheard(self, rng: random.Random, script: Script, at: int) -> int:
+        """Somebody else says something that nano could be asked, a little farther away than the user: it is no reason
+        to do anything, and whether to write it down is left open. Returns where it ends."""
+        take = self._bank.stranger(rng, script.voice)
+        if take is None:
+            return at
+        away = dataclasses.replace(take, word_ends=None, phones=None)
+        turn = self.say(rng, script, away, "overheard", None, at, rng.uniform(4, 14))
+        if turn is None:
+            return at
+        turn.pieces = []
+        return turn.stop
 
     def _afterwards(self, rng: random.Random, script: Script, turn: UserTurn) -> int:
         """What follows a turn while nano answers it; returns where the next scene may begin."""
@@ -162,19 +179,24 @@ class Composer:
 
     def _interrupting(self, rng: random.Random, script: Script, at: int) -> int:
         """Half of those who interrupt ask for something else, and say so; the next scene is what the others say."""
-        text = self._bank.preferred(rng, self._reframed) if self._reframed and rng.random() < 0.5 else None
+        wanted = self._reframed and rng.random() < 0.5
+        text = self._bank.preferred(rng, self._reframed, script.voice) if wanted else None
         turn = self.turn(rng, script, text, at) if text else None
         return at if turn is None else self._afterwards(rng, script, turn)
 
     def _beside(self, rng: random.Random, script: Script, at: int) -> int:
         """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough.
         Returns where it ends."""
-        kind = rng.choices(("backchannel", "signs", "asides", "hesitations", "cough"), (0.2, 0.34, 0.22, 0.1, 0.14))[0]
+        kinds = {"backchannel": 0.2, "signs": 0.3, "asides": 0.18, "hesitations": 0.1, "overheard": 0.1, "cough": 0.12}
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         if kind == "cough":
             lay_cough(rng, script.audio, min(at, len(script.audio) - RATE_HZ))
             return at
+        if kind == "overheard":
+            return self._overheard(rng, script, at)
         if kind == "backchannel":
-            take = self._bank.pick(rng, rng.choice([b for b in BACKCHANNELS if b in self._bank.takes]))
+            text = rng.choice([b for b in BACKCHANNELS if b in self._bank.takes])
+            take = self._bank.pick(rng, text, voice=script.voice)
             turn = self.say(rng, script, take, kind, None, at)
         else:
             turn = self._no_reason(rng, script, at, kind)
@@ -184,17 +206,20 @@ class Composer:
         """Whether the bank has a text of this kind with this intent."""
         return intent in self._texts[kind]
 
-    def draw_text(self, rng: random.Random, kind: str, intents: tuple[str, ...] = ()) -> str | None:
-        """A text of this kind, the intents alike often; None when the bank has none."""
+    def draw_text(
+        self, rng: random.Random, kind: str, intents: tuple[str, ...] = (), voice: str = ""
+    ) -> str | None:
+        """A text of this kind, the intents alike often, mostly one that this voice says; None when the bank has
+        none."""
         there = self._texts[kind]
         wanted = sorted(intent for intent in there if not intents or intent in intents)
-        return self._bank.preferred(rng, there[rng.choice(wanted)]) if wanted else None
+        return self._bank.preferred(rng, there[rng.choice(wanted)], voice) if wanted else None
 
     def _turn(self, rng: random.Random, script: Script, start: int) -> UserTurn | None:
         kinds = {kind: share for kind, share in self._recipe.kinds.items() if self._texts[kind]}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         colour = kind == "fixed" and script.video and "colour" in self._texts[kind] and rng.random() < 0.6
-        text = self.draw_text(rng, kind, ("colour",) if colour else ())
+        text = self.draw_text(rng, kind, ("colour",) if colour else (), script.voice)
         assert text is not None
         return self.turn(rng, script, text, start)
 
@@ -206,7 +231,7 @@ class Composer:
             script.turns.append(turn)
         else:
             pausing = rng.random() < self._recipe.pause
-            take = self._bank.pick(rng, text, timed=pausing)
+            take = self._bank.pick(rng, text, timed=pausing, voice=script.voice)
             placed = self.say(rng, script, take, "pause" if pausing else "plain", phrase, start)
             if placed is None:
                 return None

@@ -91,6 +91,7 @@ class Script:
     sights: list[tuple[int, str]] = field(default_factory=list)  # tick, and which of ``sight.SIGHTS`` it brings
     video: bool = False
     listening: bool = False  # speech to learn to hear from; what to do about it is not said
+    voice: str = ""  # the name of the user's
     gain: float = 1.0  # of the user's voice
     factor: float = 1.0  # of its tempo and pitch
     throat: float = 0.5  # where in its engine's range it lies: see ``scenes.THROATS``
@@ -109,6 +110,7 @@ class Recipe:
     order: float = 0.4
     brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
     aside: float = 0.19  # words to somebody else, or to nobody
+    overheard: float = 0.05  # words by somebody else, a little farther away
     cough: float = 0.4
     listening: float = 0.0  # sessions of nothing but speech, without an order
     sight: float = 0.36  # of orders: those about what is seen

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from training import synth
-from training.bank import HUMAN_SHARE, Bank
+from training.bank import HUMAN_SHARE, SAME_VOICE, Bank
+from training.data import vocabularies
 from training.lexis import counted
+from training.oracle import Oracle
 from training.phrases import BACKCHANNELS, FREE, HELD_OUT, TRAINING
+from training.scenes import Composer
+from training.script import Recipe
 from training.synth import Take, missing, save_shard, shard_path, wanted
 from training.voices import Voice
 
@@ -76,3 +80,27 @@ def test_a_shard_grows_by_what_it_lacks_and_a_larger_limit_keeps_the_smaller_one
 def test_the_transcripts_vocabulary_begins_with_the_skills_own_words():
     found = counted(["the quagga the the"])
     assert min(found[word] for word in ("seven", "banana", "okay")) > 1000 > found["quagga"] == 1
+
+
+def test_a_session_is_mostly_spoken_by_one_voice_and_strangers_have_another(folder):
+    bank, rng = Bank(held_out=False, folder=folder), random.Random(4)
+    assert {bank.user(rng) for _ in range(200)} == {FLITE.name, KOKORO.name, ESPEAK.name}
+    said = Counter(bank.pick(rng, TEXTS[0], voice=ESPEAK.name).voice.name for _ in range(2000))
+    assert said[ESPEAK.name] / 2000 > SAME_VOICE - 0.04
+    assert len(said) == 3
+    chosen = Counter(bank.preferred(rng, TEXTS, KOKORO.name) in TEXTS[:4] for _ in range(2000))
+    assert chosen[True] / 2000 > SAME_VOICE - 0.04
+    strangers = [bank.stranger(rng, FLITE.name) for _ in range(100)]
+    assert {take.voice.name for take in strangers if take is not None} == {KOKORO.name, ESPEAK.name}
+
+
+def test_what_a_stranger_says_is_laid_down_and_asks_for_nothing(folder):
+    recipe = Recipe(overheard=1.0, order=0.0, story=0.0, aside=0.0, babble=0.0, video=0.0, shown=0.0)
+    script = Composer(Bank(held_out=False, folder=folder), recipe, 60).compose(random.Random(5))
+    assert script.turns
+    for turn in script.turns:
+        assert (turn.kind, turn.phrase, turn.pieces, turn.word_ends) == ("overheard", None, [], None)
+        assert turn.voice != script.voice
+    targets = Oracle(script, *({word: n for n, word in enumerate(words)} for words in vocabularies())).run()
+    assert not targets.text.any() and not targets.user.any() and not targets.floor.any()
+    assert not targets.heard_counts.all(), "whether it is written down is left open"
