@@ -57,7 +57,8 @@ SKILLS: dict[str, Recipe] = {
 # Overlaps need something to talk over: counting and results last long enough.
 _LONG = {"fixed": 0.1, "count": 0.5, "open": 0.4}
 TICKS = 90
-SPOKEN_WORDS_LEFT = 3  # so it would not have ended by itself in the three ticks
+SPOKEN_WORDS_LEFT = 6  # so it would not have ended by itself meanwhile
+STOPS_WITHIN, GOES_ON = 10, 5  # ticks after somebody begins to speak over nano's voice, as in the behaviour report
 MIN_CASES = 10
 
 
@@ -199,13 +200,15 @@ def _score_spoken(played: Played, scores: Scores) -> None:
     answer: tuple[int, tuple[str, ...]] | None = None
     for turn in sorted(played.script.turns, key=lambda t: t.start):
         start = turn.start // TICK
-        heard = turn.kind != "typed" and start >= 1 and start + 8 < played.script.ticks and played.left_ms[start] > 0
+        whole = start >= 1 and start + STOPS_WITHIN <= played.script.ticks
+        heard = turn.kind != "typed" and whole and played.left_ms[start] > 0
         if heard and _remaining(played, start, answer) >= SPOKEN_WORDS_LEFT:
-            stopped = any(played.outputs[t].floor is not Floor.TAKE for t in range(start, start + 4))
+            silent = [played.outputs[t].floor is not Floor.TAKE for t in range(start, start + STOPS_WITHIN)]
             if turn.phrase is None:
-                scores.add("spoken: goes on through a backchannel", not stopped)
+                scores.add("spoken: goes on for a second through what asks for nothing", not any(silent[:GOES_ON]))
             else:
-                scores.add("spoken: falls silent within three ticks when interrupted", stopped)
+                scores.add("spoken: falls silent within three ticks when interrupted", any(silent[:4]))
+                scores.add("spoken: falls silent within two seconds when interrupted", any(silent))
         if turn.phrase is not None:
             answer = (_end_tick(turn), _expected(played, turn))
 

@@ -8,7 +8,7 @@ from schemas.records import Floor
 from services.interaction.nano.config import TASKS
 from services.interaction.nano.registers import Tokens
 from training.closed_loop import Played
-from training.script import TICK, Due, UserTurn
+from training.script import SIGN_AFTER, TICK, Due, UserTurn
 
 if TYPE_CHECKING:
     from training.evaluate import Scores
@@ -81,6 +81,8 @@ def _score_listening(played: Played, turn: UserTurn, scores: Scores) -> None:
         return
     taken = [tick for tick in during if played.outputs[tick].floor is not Floor.BACKCHANNEL]
     scores.add("leaves the floor to a story", len(taken) < TAKES_FLOOR_WORDS)
+    if (turn.stop + SIGN_AFTER) // TICK not in played.script.signs:
+        return  # of a first sentence
     near = [tick for tick in during if abs(tick - end) <= EARLY]
     scores.add("sign of listening at a sentence's end", 0 < len(near) <= SIGN_WORDS and not taken)
 

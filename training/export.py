@@ -23,7 +23,7 @@ from training.skills.words import LISTENING
 MODEL = Path("models/nano")
 
 
-def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
+def export(checkpoint: Path, folder: Path, release: str = "", yield_logit: float = 0.0) -> NanoConfig:
     """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's."""
     saved = read(checkpoint)
     config = NanoConfig.from_dict(saved.config)
@@ -36,6 +36,7 @@ def export(checkpoint: Path, folder: Path, release: str = "") -> NanoConfig:
         config,
         release=release or config.release,
         signs=LISTENING,
+        yield_logit=yield_logit,
         encoder_version=weights_version(encoder),
         backbone_version=backbone_version(backbone),
     )
@@ -56,8 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, default=Path("build/train") / LAST)
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
+    parser.add_argument("--yield-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
     args = parser.parse_args(argv)
-    config = export(args.checkpoint, args.folder, args.release)
+    config = export(args.checkpoint, args.folder, args.release, args.yield_logit)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 
