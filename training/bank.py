@@ -23,6 +23,7 @@ TELLING = ("stories", "carriers")
 _TRIGGERS = frozenset(triggers(False)) | frozenset(triggers(True))
 HUMAN_LIKE = "kokoro"
 HUMAN_SHARE = 0.35  # of texts that are drawn among those that this engine says: it is slow, and says few
+LEAST_SAID = 500  # texts: of a voice that says fewer, the same ones would come again and again
 SAME_VOICE = 0.75  # of what is said in a session is said by its user's voice, where that says it
 
 
@@ -160,9 +161,10 @@ class Bank:
         return rng.sample(drawn, len(drawn))
 
     def preferred(self, rng: random.Random, texts: list[str], voice: str = "") -> str:
-        """One of ``texts``: mostly of those that this voice says, or, without one, those that the slow engine says more
-        often than their number would have it."""
-        if voice and rng.random() < SAME_VOICE and (mine := [t for t in texts if t in self._said.get(voice, ())]):
+        """One of ``texts``: mostly of those that this voice says, if it says many, else those that the slow engine says
+        more often than their number would have it."""
+        said = self._said.get(voice, set())
+        if len(said) >= LEAST_SAID and rng.random() < SAME_VOICE and (mine := [t for t in texts if t in said]):
             return rng.choice(mine)
         if rng.random() < HUMAN_SHARE:
             human = [t for t in texts if t in self._human]

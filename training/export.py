@@ -8,8 +8,10 @@ import dataclasses
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from services.encoder.model import WEIGHTS as ENCODER_WEIGHTS
 from services.encoder.model import weights_version
@@ -23,8 +25,31 @@ from training.skills.words import LISTENING
 MODEL = Path("models/nano")
 
 
-def export(checkpoint: Path, folder: Path, release: str = "", yield_logit: float = 0.0) -> NanoConfig:
-    """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's."""
+class Former(NamedTuple):
+    """A model folder of the same architecture and vocabularies, and its share of each weight."""
+
+    folder: Path
+    share: float
+
+
+def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Each weight between the two. What is learned from a release lies near it, and what lies between them has
+    mostly the better of both (Wortsman et al. 2022, arXiv 2109.01903): what is new, and what was forgotten on the way.
+
+    Raises ``ValueError`` when they are not weights of one architecture and vocabulary.
+    """
+    if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in former.items()}:
+        raise ValueError("the former release is of another architecture or vocabulary")
+    return {name: tensor.lerp(former[name], share).contiguous() for name, tensor in weights.items()}
+
+
+def export(
+    checkpoint: Path, folder: Path, release: str = "", yield_logit: float = 0.0, former: Former | None = None
+) -> NanoConfig:
+    """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's.
+
+    Raises ``ValueError`` when ``former`` does not fit.
+    """
     saved = read(checkpoint)
     config = NanoConfig.from_dict(saved.config)
     learner = Learner(config)
@@ -32,6 +57,12 @@ def export(checkpoint: Path, folder: Path, release: str = "", yield_logit: float
     learner.load_state_dict(saved.ema, strict=False)
     encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
+    if former is not None:
+        before = NanoConfig.load(former.folder / CONFIG)
+        if (before.text_words, before.heard_words) != (config.text_words, config.heard_words):
+            raise ValueError(f"{former.folder} has other words")
+        encoder = averaged(encoder, load_file(former.folder / ENCODER_WEIGHTS), former.share)
+        backbone = averaged(backbone, load_file(former.folder / WEIGHTS), former.share)
     config = dataclasses.replace(
         config,
         release=release or config.release,
@@ -58,8 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
     parser.add_argument("--yield-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
+    parser.add_argument("--former", type=Path, help="average with this model folder's weights")
+    parser.add_argument("--share", type=float, default=0.5, help="of the former weights")
     args = parser.parse_args(argv)
-    config = export(args.checkpoint, args.folder, args.release, args.yield_logit)
+    former = Former(args.former, args.share) if args.former else None
+    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 

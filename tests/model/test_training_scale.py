@@ -12,12 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from services.interaction.nano.model import NanoModel
+from services.interaction.nano.config import NanoConfig
+from services.interaction.nano.model import CONFIG, WEIGHTS, NanoModel
 from services.interaction.nano.network import TickInputs
 from tests.model.nano_sessions import Recorder, frames
 from tests.model.ranks import PLAN, drawn, merged
 from training.checkpoint import BEFORE, LAST, find, read, read_plan
-from training.export import export
+from training.export import Former, export
 from training.learner import Learner
 from training.run import Run
 from training.sizes import config_of, parameters
@@ -135,6 +136,26 @@ def test_a_checkpoint_of_before_is_still_read(tmp_path):
     run.step(drawn(2))
     resumed.step(drawn(2))
     assert largest_difference(weights(run), weights(resumed)) == 0.0
+
+
+def test_a_release_may_be_averaged_with_the_one_it_was_learned_from(tmp_path):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    for number in (1, 2):
+        run.step(drawn(number))
+        run.save()
+        export(run.checkpoint, tmp_path / f"model {number}")
+    former = Former(tmp_path / "model 1", 0.25)
+    config = export(run.checkpoint, tmp_path / "both", former=former)
+    first, second, both = (load_file(tmp_path / name / WEIGHTS) for name in ("model 1", "model 2", "both"))
+    assert any(not torch.equal(first[name], second[name]) for name in both)
+    for name, tensor in both.items():
+        assert torch.allclose(tensor, 0.25 * first[name] + 0.75 * second[name], atol=1e-6)
+    assert config.backbone_version != NanoConfig.load(tmp_path / "model 2" / CONFIG).backbone_version
+    NanoModel.load(tmp_path / "both")
+    words = (*config.heard_words[:-1], "another")
+    dataclasses.replace(config, heard_words=words).save(tmp_path / "model 1" / CONFIG)
+    with pytest.raises(ValueError, match="other words"):
+        export(run.checkpoint, tmp_path / "both", former=former)
 
 
 # --- Muon ------------------------------------------------------------------------------------------------------------

@@ -82,12 +82,15 @@ def test_the_transcripts_vocabulary_begins_with_the_skills_own_words():
     assert min(found[word] for word in ("seven", "banana", "okay")) > 1000 > found["quagga"] == 1
 
 
-def test_a_session_is_mostly_spoken_by_one_voice_and_strangers_have_another(folder):
+def test_a_session_is_mostly_spoken_by_one_voice_and_strangers_have_another(folder, monkeypatch):
     bank, rng = Bank(held_out=False, folder=folder), random.Random(4)
     assert {bank.user(rng) for _ in range(200)} == {FLITE.name, KOKORO.name, ESPEAK.name}
     said = Counter(bank.pick(rng, TEXTS[0], voice=ESPEAK.name).voice.name for _ in range(2000))
     assert said[ESPEAK.name] / 2000 > SAME_VOICE - 0.04
     assert len(said) == 3
+    few = Counter(bank.preferred(rng, TEXTS, KOKORO.name) in TEXTS[:4] for _ in range(2000))
+    assert few[True] / 2000 < HUMAN_SHARE + 0.15
+    monkeypatch.setattr("training.bank.LEAST_SAID", 4)
     chosen = Counter(bank.preferred(rng, TEXTS, KOKORO.name) in TEXTS[:4] for _ in range(2000))
     assert chosen[True] / 2000 > SAME_VOICE - 0.04
     strangers = [bank.stranger(rng, FLITE.name) for _ in range(100)]
