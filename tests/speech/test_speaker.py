@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 
 import numpy as np
 import pytest
 
 from schemas.records import Manner
 from services.interaction.protocol import SayInput
-from services.interaction.speech.config import DELAY_FRAMES, HOP
+from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
 from services.interaction.speech.g2p import SYMBOLS
-from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS, Line
+from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS, QUICK_FRAMES, Cut, Line, _Sentence, _Span
 from tests.speech.voices import SMALL, phonemisers, samples, say, speaker, ticks
 
 TEXT = "Hello, it is 5:30 in Paris. What would you like, Mr. Smith?"
@@ -72,20 +73,62 @@ def test_left_to_say_is_nothing_only_when_nothing_is(voice):
     assert all(o.left_ms == 0 for o in out[last + 1 :])
 
 
-@pytest.mark.parametrize("cut", [2, 4, 7])
-def test_a_cut_fades_within_the_tick_and_forgets_what_waited(voice, cut):
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_cut_ends_within_the_tick_and_forgets_what_waited(voice, cut):
     plain, out = say(voice, ticks(TEXT)), say(voice, ticks(TEXT, cut=cut))
     assert out[:cut] == plain[:cut]
-    heard, whole = samples(out[cut : cut + 1]), samples(plain[cut : cut + 1])
-    last = np.flatnonzero(heard)[-1]
-    ends = [w.end_ms for w in out[cut].words if w.end_ms is not None and not w.cut]
-    assert last < FADE_FRAMES * HOP + 24 * max([0, *ends])
+    heard, whole = samples(out[cut : cut + 1]).astype(int), samples(plain[cut : cut + 1]).astype(int)
     assert heard[-1] == 0
-    assert np.abs(heard).max() > 0
-    assert np.all(np.abs(heard.astype(int)) <= np.abs(whole.astype(int)) + 1)
-    assert abs(int(heard[0]) - int(whole[0])) <= 1  # no step at the border
+    assert abs(heard[0] - whole[0]) <= 1  # no step at the border
+    assert np.abs(np.diff(heard)).max() <= 2 * np.abs(np.diff(whole)).max() + 1  # nor a click
     assert all(word.end_ms is not None for word in out[cut].words)
+    told = [w.text for o in out[: cut + 1] for w in o.words if w.end_ms is not None and not w.cut]
+    assert told == TEXT.split()[: len(told)]
     assert {w.text for o in out[cut + 1 :] for w in o.words}.isdisjoint({w.text for o in out[:cut] for w in o.words})
+
+
+def cut_line(*words: tuple[int, int, int]) -> Line:
+    """A line in its second tick whose words lie so: frames of onset, begin and end after the tick's first sound, each
+    one symbol of space and as many of one frame each as it takes."""
+    line = Line(phonemisers()["us"])
+    first = TICK_FRAMES - DELAY_FRAMES
+    line.tick, line.sentence = 1, _Sentence()
+    for number, (onset, begin, end) in enumerate(words):
+        line.spans.append(_Span(f"w{number}", first + onset, first + begin, first + end))
+    drawn = [max(0, end - max(DELAY_FRAMES, begin)) for _, begin, end in words]
+    line.sentence.counts.extend([2] * (sum(drawn) // 2 + 8))
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "cut", "told"),
+    [
+        ([], Cut(0, QUICK_FRAMES, 0), []),
+        ([(0, 4, 20)], Cut(0, QUICK_FRAMES, 0), []),  # nothing begins
+        ([(-2, 3, 30)], Cut(0, QUICK_FRAMES, 0), []),  # it is about to, and would not end
+        ([(-2, 3, 9), (9, 11, 15)], Cut(5, 9, 9), ["w0"]),  # it is about to, and ends
+        ([(-9, -7, 1), (1, 3, 9)], Cut(0, 1, 1), ["w0"]),  # the end of a word
+        ([(-9, -7, 10), (10, 12, 15)], Cut(6, 10, 10), ["w0"]),  # more of it
+        ([(-9, -7, 30), (30, 32, 40)], Cut(12, 16, 16), ["w0"]),  # its end does not lie in the tick: hurried
+        ([(-30, -28, 60)], Cut(12, 16, 16), ["w0"]),  # most of it
+        ([(-9, -7, 90)], Cut(0, FADE_FRAMES, FADE_FRAMES), ["w0 cut"]),  # too little of it
+    ],
+)
+def test_a_cut_lets_a_word_end_that_can_and_begins_none(words, cut, told):
+    line = cut_line(*words)
+    assert line.break_off() == cut
+    line.deal()
+    assert [w.text + " cut" * w.cut for w in line.end_tick(cut=True)] == told
+    assert line.idle
+
+
+def test_a_hurried_word_keeps_every_symbol_and_ends_in_the_tick():
+    line = cut_line((-9, -7, 32))
+    line.sentence.counts, line.sentence.used = deque([9, 4, 1, 6, 12, 1, 2, 5]), 4
+    line.break_off()
+    hurried = list(line.sentence.counts)
+    assert len(hurried) == 6 and hurried[0] > 4 and min(hurried) >= 1
+    assert sum(hurried) - 4 == TICK_FRAMES - DELAY_FRAMES
 
 
 def test_after_a_cut_it_begins_anew_with_the_words_of_that_tick(voice):

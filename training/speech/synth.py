@@ -109,6 +109,7 @@ def read_shard(path: Path) -> list[Raw]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=80, help="80 are about two hours of speech")
+    parser.add_argument("--first", type=int, default=0, help="begin there: what a release has learned need not be said")
     parser.add_argument("--folder", type=Path, default=SHARDS)
     parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
     parser.add_argument("--manners", action="store_true", help="takes in manners instead, in shards of their own")
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     args.folder.mkdir(parents=True, exist_ok=True)
     speak, prefix = (in_manners(), "manner-") if args.manners else (plain(), "")
     started, total = time.monotonic(), 0.0
-    for number in range(which - 1, min(args.shards, len(speak) // SHARD), of):
+    for number in range(args.first + which - 1, min(args.shards, len(speak) // SHARD), of):
         path = args.folder / f"{prefix}{number:04d}.npz"
         if path.exists():
             continue

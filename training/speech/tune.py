@@ -1,7 +1,8 @@
 """Goes on with the vocoder on what the head draws: its mels are smoother than real ones, and that can be learned.
 
 Durations and F0 are the teacher's, so the sound to be made is still the teacher's own. A quarter of the sentences keep
-their real mels.
+their real mels. What a head draws of sentences that it has learned is nearer to the real ones than of any others: a
+release that has not learned them may draw another quarter (``--beside``).
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from services.interaction.speech.config import MELS
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.vocoder import Vocoder
 from training.speech.data import Example, read
+from training.speech.export import emphasised
 from training.speech.head import collate
 from training.speech.loop import Plan, begin_from, train, trained
 from training.speech.texts import CACHE
 from training.speech.vocoder import config, losses_of
 
-REAL = 4  # every so many sentences keep what is real
+REAL = 4  # every so many sentences keep what is real, and as many are drawn by the other head
 
 
 @torch.inference_mode()
@@ -45,17 +47,26 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
     parser.add_argument("--rate", type=float, default=6e-4, help="of learning, at its highest")
     parser.add_argument("--begin-from", type=Path, help="a release's weights instead of the vocoder trained here")
+    parser.add_argument("--beside", type=Path, help="a release whose head draws some sentences, which it never learned")
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     head, vocoder = SpeechHead(config()), Vocoder(config())
     head.load_state_dict(trained(args.folder / "head.safetensors"))
+    other = head
+    if args.beside:
+        begin_from(other := SpeechHead(config()), args.beside, "head")
+        other.load_state_dict(emphasised(other.state_dict(), back=True))
     if args.begin_from:
         begin_from(vocoder, args.begin_from, "vocoder")
     else:
         vocoder.load_state_dict(trained(args.folder / "vocoder.safetensors"))
-    examples = read(args.folder / "shards")
-    examples = [drawn(head.eval(), e) if i % REAL else e for i, e in enumerate(examples)]
+    heads = [head.eval(), other.eval()]
+    kinds = np.random.default_rng(3)  # by chance: voices take turns in the shards
+    examples = [
+        drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one
+        for one in read(args.folder / "shards")
+    ]
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
     return 0

@@ -22,7 +22,10 @@ from services.interaction.speech.head import MAX_FRAMES, ahead, places
 QUEUE_WORDS = 64  # words that may wait; more are refused
 SENTENCE_WORDS = 40  # a sentence without a full stop ends here
 FADE_FRAMES = 4  # 50 ms, when speech is cut
-HEARD_SHARE = 0.5  # a word that is cut counts as heard from here on: then Whisper hears it in four of five
+HEARD_SHARE = 0.6  # a word that is cut counts as heard from here on: then Whisper hears it in nine of ten
+QUICK_FRAMES = 2  # the same between words, where the sound of the next one may have begun
+FASTEST = 0.4  # of its time, at the least, is left to what is hurried so that a word ends with the tick
+CLOSING_FRAMES = 8  # of the last sound before a mark: what the teacher gives it beyond that is silence
 FRAME_MS = 12.5
 _FULL_STOPS = ".?!"
 _LETTER_MS = 60  # of a word that nobody has encoded yet, its pause included: what the teacher takes on average
@@ -36,6 +39,18 @@ class Sounded(NamedTuple):
     begin_ms: int
     end_ms: int | None
     cut: bool = False
+
+
+class Cut(NamedTuple):
+    """Frames of the tick in which speech is cut: it begins to fade at ``fades`` and is silent from ``silent`` on; words
+    count as they sounded until ``heard``."""
+
+    fades: int
+    silent: int
+    heard: int
+
+
+NO_CUT = Cut(0, 0, 0)
 
 
 class Piece(NamedTuple):
@@ -75,6 +90,7 @@ class _Span:
     """A word between two frames, counted from the begin of speech."""
 
     text: str
+    onset: int  # of the space before it, in which its sound begins to form
     begin: int
     end: int
 
@@ -107,6 +123,7 @@ class Line:
     tick: int = -1  # of this stretch of speech; -1 when silent
     silent_frames: int = 0  # since the last sound
     spans: deque[_Span] = field(default_factory=deque)
+    _cut: Cut = NO_CUT  # what the last cut did to its tick
 
     @property
     def idle(self) -> bool:
@@ -201,8 +218,8 @@ class Line:
         frames = [min(max(1, count), MAX_FRAMES) for count in counts]
         now.counts.extend(frames)
         if piece.word:  # the pauses before it and at its mark are not the word
-            end = begin + sum(frames[:-1] if piece.mark else frames)
-            self.spans.append(_Span(piece.word, begin + frames[0], max(end, begin + frames[0] + 1)))
+            sounds = [*frames[:-2], min(frames[-2], CLOSING_FRAMES)] if piece.mark and len(frames) > 1 else frames
+            self.spans.append(_Span(piece.word, begin, begin + frames[0], begin + max(sum(sounds), frames[0] + 1)))
 
     # --- what sounds ---------------------------------------------------------------------------------------------
 
@@ -222,29 +239,72 @@ class Line:
         self.silent_frames = TICK_FRAMES - count if count else self.silent_frames + TICK_FRAMES
         return Frames(codes, places(length, at), count)
 
-    def fades_at(self) -> int:
-        """At which frame of this tick a cut begins to fade."""
-        return self._cut()[0]
+    # --- when speech is cut --------------------------------------------------------------------------------------
 
-    def _cut(self) -> tuple[int, int]:
-        """Where in this tick a cut begins to fade, and until where something is heard: the end of the word that is
-        being said, if that comes in this tick; else the tick's end, if most of it is heard by then; else at once.
-        Less than half of a word is heard as some other word, and nobody could say what the user knows."""
-        begin = self.tick * TICK_FRAMES - DELAY_FRAMES
+    def break_off(self) -> Cut:
+        """Before a tick is dealt: it is the last one, and ends so that it is plain what was heard.
+
+        Nothing begins any more. A word that has begun is said to its end, hurried if the tick is too short for it; a
+        long one as far as that goes, if most of it is heard by then. Else the sound fades at once. Nothing is drawn of
+        what follows the word.
+        """
+        here, start = self.tick * TICK_FRAMES, self.tick * TICK_FRAMES - DELAY_FRAMES  # first frame drawn; heard
         said = self.spans[0] if self.spans else None
-        if said is None or said.begin >= begin + FADE_FRAMES:
-            return 0, FADE_FRAMES
-        left, length = said.end - begin, said.end - said.begin
-        if left <= TICK_FRAMES:
-            return min(max(0, left - FADE_FRAMES // 2), TICK_FRAMES - FADE_FRAMES), max(left, FADE_FRAMES)
-        if left - TICK_FRAMES > length * (1 - HEARD_SHARE):
-            return 0, FADE_FRAMES
-        return TICK_FRAMES - FADE_FRAMES, TICK_FRAMES
+        self.queue.clear()
+        if self.sentence is not None:
+            self.sentence.closed = True
+        room = TICK_FRAMES - DELAY_FRAMES
+        if said is None or said.onset >= start or (said.begin > start and said.end - here > room):
+            self._keep(0)
+            self._cut = Cut(0, QUICK_FRAMES, 0)
+            return self._cut
+        length = said.end - said.begin
+        reach = min(said.end, here + round(room / FASTEST))
+        if reach - said.begin < HEARD_SHARE * length:
+            self._keep(0)
+            self._cut = Cut(0, FADE_FRAMES, FADE_FRAMES)
+            return self._cut
+        if reach - here > room:
+            self._hurry(reach - here, room)
+            reach = here + room
+        else:
+            self._keep(reach - here)
+        said.end = reach  # what is said of it counts as all of it
+        silent = reach - start
+        self._cut = Cut(max(0, silent - FADE_FRAMES), silent, silent)
+        return self._cut
+
+    def _keep(self, frames: int) -> None:
+        """Forget the symbols that begin after so many frames."""
+        now, kept = self.sentence, 0
+        if now is None:
+            return
+        begin = -now.used
+        for count in now.counts:
+            if begin >= frames:
+                break
+            begin, kept = begin + count, kept + 1
+        now.counts = deque(list(now.counts)[:kept])
+
+    def _hurry(self, frames: int, room: int) -> None:
+        """Say what was to take so many frames in ``room`` of them, or in one for each symbol if that is more."""
+        now = self.sentence
+        assert now is not None
+        ends = [int(end) for end in np.cumsum(now.counts) - now.used]
+        ends = ends[: 1 + sum(end < frames for end in ends)]
+        hurried, over = [], 0
+        for place, end in enumerate(ends):
+            most = room - (len(ends) - 1 - place)  # the symbols behind it need a frame each
+            until = max(over + 1, min(round(min(end, frames) * room / frames), most))
+            hurried.append(until - over)
+            over = until
+        hurried[0] += now.used
+        now.counts = deque(hurried)
 
     def end_tick(self, *, cut: bool = False) -> list[Sounded]:
         """Words that sounded in this tick. After a cut, or when the last sound has left the vocoder, silence begins."""
         begin = self.tick * TICK_FRAMES - DELAY_FRAMES  # frame of the tick's first sample
-        end = begin + (self._cut()[1] if cut else TICK_FRAMES)
+        end = begin + (self._cut.heard if cut else TICK_FRAMES)
         sounded = []
         while self.spans and self.spans[0].begin < end:
             span = self.spans[0]

@@ -26,7 +26,7 @@ from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, TI
 from services.interaction.speech.g2p import ACCENTS, Phonemiser, read_lexicon
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.letters import LetterNet, speak_letters
-from services.interaction.speech.line import FADE_FRAMES, Frames, Line, Piece
+from services.interaction.speech.line import Cut, Frames, Line, Piece
 from services.interaction.speech.vocoder import SILENCE, Vocoder, VocoderState
 
 WEIGHTS, CONFIG, LEXICON = "speech.safetensors", "config.json", "lexicon.tsv.xz"
@@ -65,6 +65,12 @@ def voice_version(tensors: dict[str, Tensor], gains: Sequence[float]) -> str:
     return digest.hexdigest()[:12]
 
 
+def falling(samples: int) -> Floats:
+    """Half a cosine from above 0 to 0."""
+    fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(samples) + 1) / samples)
+    return fall.astype(np.float32)
+
+
 class Speaker:
     """See the module, and ``SpeechOut`` in ``protocol``."""
 
@@ -78,9 +84,7 @@ class Speaker:
         self._phonemisers = phonemisers
         self._seats: dict[str, _Seat] = {}
         self._manners = {name: place for place, name in enumerate(config.manners)}
-        fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(FADE_FRAMES * HOP) + 1) / (FADE_FRAMES * HOP))
         self._gains = [np.float32(gain) for gain in config.gains or (1.0,) * len(config.voices)]
-        self._fall = fall.astype(np.float32)
 
     @classmethod
     def load(cls, folder: Path) -> Speaker:
@@ -130,6 +134,7 @@ class Speaker:
     def step(self, batch: Sequence[SayInput]) -> list[SayOutput]:
         """One tick of distinct open sessions, in order. Raises ``KeyError`` for one that is not open."""
         seats = [self._seats[item.session_id] for item in batch]
+        cuts = [seat.line.break_off() if item.cut else None for item, seat in zip(batch, seats, strict=True)]
         refused = [0 if i.cut else seat.line.hear(i.text, i.manner) for i, seat in zip(batch, seats, strict=True)]
         sounding = [seat for seat in seats if seat.line.sounding]
         audio: dict[int, Floats] = {}
@@ -139,8 +144,8 @@ class Speaker:
                 made = self._render(sounding)
             audio = {id(seat): row for seat, row in zip(sounding, made.numpy(), strict=True)}
         return [
-            self._finish(item, seat, audio.get(id(seat)), count)
-            for item, seat, count in zip(batch, seats, refused, strict=True)
+            self._finish(item, seat, audio.get(id(seat)), cut, count)
+            for item, seat, cut, count in zip(batch, seats, cuts, refused, strict=True)
         ]
 
     def _finish(
@@ -148,18 +153,18 @@ class Speaker:
         item: SayInput,
         seat: _Seat,
         samples: Floats | None,
+        cut: Cut | None,
         refused: int,
     ) -> SayOutput:
         line = seat.line
         words: list[SpokenWord] = []
         pcm = None
         if samples is not None:
-            fades_at = line.fades_at() * HOP
             words = [SpokenWord(*word) for word in line.end_tick(cut=item.cut)]
             samples = samples * self._gains[seat.voice]
-            if item.cut:
-                samples[fades_at : fades_at + len(self._fall)] *= self._fall
-                samples[fades_at + len(self._fall) :] = 0.0
+            if cut is not None:
+                samples[cut.fades * HOP : cut.silent * HOP] *= falling((cut.silent - cut.fades) * HOP)
+                samples[cut.silent * HOP :] = 0.0
             pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
         if item.cut:
             line.reset()
@@ -246,5 +251,5 @@ class Speaker:
         for row, one in enumerate(frames):
             if one.spoken < TICK_FRAMES:
                 features[row, one.spoken :, :MELS] = SILENCE
-                features[row, one.spoken :, F0_PLACE :] = 0.0
+                features[row, one.spoken :, F0_PLACE:] = 0.0
         return features
