@@ -1,6 +1,6 @@
-"""The rows of the behaviour report that the README shows, in plain words: ``python -m infra.eval.summary [REPORT]``.
+"""The rows of the behaviour report that the README shows, in plain words: ``python -m infra.eval.summary [REPORT …]``.
 
-Prints a Markdown table of the report's own values; ``–`` where the report hides a rate or nothing was observed.
+Prints a Markdown table of the reports' own values (of a model that several have, the first one's); ``–`` where the report hides a rate or nothing was observed.
 """
 
 from __future__ import annotations
@@ -54,6 +54,15 @@ def table(rows: Iterable[Mapping[str, Any]], models: Iterable[str] = MODELS) -> 
     return "\n".join(lines)
 
 
+def joined(reports: Iterable[list[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+    """All rows of each model from the first report that has it."""
+    rows: list[Mapping[str, Any]] = []
+    for report in reports:
+        known = {row["model"] for row in rows}
+        rows += [row for row in report if row["model"] not in known]
+    return rows
+
+
 def _cell(row: Mapping[str, Any] | None) -> str:
     if row is None or not row["n"]:
         return "–"
@@ -62,12 +71,12 @@ def _cell(row: Mapping[str, Any] | None) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table of a report; 2 and a sentence when there is none."""
-    arguments = sys.argv[1:] if argv is None else argv
-    path = Path(arguments[0]) if arguments else REPORT
-    if not path.is_file():
-        print(f"{path}: no report there; make eval writes one", file=sys.stderr)
-        return 2
-    print(table(json.loads(path.read_text())["rows"]))
+    paths = [Path(name) for name in (sys.argv[1:] if argv is None else argv)] or [REPORT]
+    for path in paths:
+        if not path.is_file():
+            print(f"{path}: no report there; make eval writes one", file=sys.stderr)
+            return 2
+    print(table(joined(json.loads(path.read_text())["rows"] for path in paths)))
     return 0
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from infra.eval.summary import main, table
+from infra.eval.summary import joined, main, table
 
 ROOT = Path(__file__).parents[2]
-RELEASED = ROOT / "models/nano/behaviour.json"
+RELEASED = (ROOT / "models/nano/behaviour.json", ROOT / "docs/reports/behaviour-0.7.0.json")
 
 
 def test_the_readme_shows_the_released_models_report():
     readme = (ROOT / "README.md").read_text()
-    for line in table(json.loads(RELEASED.read_text())["rows"]).splitlines():
-        assert line in readme, f"python -m infra.eval.summary {RELEASED.relative_to(ROOT)}"
+    rows = joined(json.loads(path.read_text())["rows"] for path in RELEASED)
+    for line in table(rows).splitlines():
+        assert line in readme, f"python -m infra.eval.summary {' '.join(str(p.relative_to(ROOT)) for p in RELEASED)}"
 
 
 def test_hidden_rates_and_missing_models_are_dashes_or_left_out(capsys, tmp_path):
@@ -31,3 +32,7 @@ def test_hidden_rates_and_missing_models_are_dashes_or_left_out(capsys, tmp_path
     path.write_text(json.dumps({"rows": rows}))
     assert main([str(path)]) == 0
     assert capsys.readouterr().out.strip() == table(rows)
+    other = [{"metric": "tor", "model": name, "value": 1.0, "n": 10} for name in ("nano", "harness")]
+    both = table(joined([rows, other])).splitlines()
+    assert both[0] == "| | nano | harness | oracle |"
+    assert both[2].endswith("| 0.50 (n=20) | 1.00 (n=10) | – (n=4) |"), "a model's rows are of one report"
