@@ -1,6 +1,7 @@
 """The rows of the behaviour report that the README shows, in plain words: ``python -m infra.eval.summary [REPORT …]``.
 
-Prints a Markdown table of the reports' own values (of a model that several have, the first one's); ``–`` where the report hides a rate or nothing was observed.
+Prints a Markdown table of the reports' own values (of a model that several have, the first one's); ``–`` where the
+report hides a rate or nothing was observed.
 """
 
 from __future__ import annotations
