@@ -26,11 +26,12 @@ from training.phrases import FREE, HELD_OUT, PHRASES, TRAINING
 from training.synth import CORPUS
 
 HISTORY = "training.json"
+SKILLS = "skills.png"
 HEARING = "hearing alone"
 COLOURS = 10  # of the plot; then lines are dashed
 
 def plot(progress: dict[str, Any], folder: Path) -> None:
-    """``loss.png`` and ``skills.png``."""
+    """``loss.png`` and ``skills.png``; the latter goes when the run judged nothing held out on its way."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,6 +45,9 @@ def plot(progress: dict[str, Any], folder: Path) -> None:
     axes.set(xlabel="step", ylabel="training loss", title="nano, newest run: loss by head")
     axes.legend(fontsize=7, ncols=2)
     figure.savefig(folder / "loss.png", dpi=110, bbox_inches="tight")
+    (folder / SKILLS).unlink(missing_ok=True)
+    if not any(set(row) - {"step", "seconds", "set"} for row in progress["held_out"]):
+        return
     figure, both = pyplot.subplots(1, 2, figsize=(13, 5.5), sharey=True)
     for axes, name in zip(both, ("new voices", "new voices and phrasings"), strict=True):
         rows = [row for row in progress["held_out"] if row["set"] == name]
@@ -54,7 +58,7 @@ def plot(progress: dict[str, Any], folder: Path) -> None:
             axes.plot([row["step"] for row in rows], shares, style, marker=".", label=label)
         axes.set(xlabel="step", title=f"held out: {name} (teacher-forced)", ylim=(0, 1.02))
     both[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    figure.savefig(folder / "skills.png", dpi=110, bbox_inches="tight")
+    figure.savefig(folder / SKILLS, dpi=110, bbox_inches="tight")
 
 
 def write(folder: Path, stages: list[dict[str, Any]], notes: str, corpus: dict[str, dict[str, float]]) -> None:
@@ -69,6 +73,7 @@ def write(folder: Path, stages: list[dict[str, Any]], notes: str, corpus: dict[s
     written = len((folder / WORDS).read_text().split())
     ordered = sum(bool(p.task) for p in TRAINING)
     open_count = sum(p.delegate for p in TRAINING)
+    skills = f"![skills]({SKILLS})" if (folder / SKILLS).exists() else ""
     behaviour = ""
     if (folder / BEHAVIOUR).exists():
         kept = json.loads((folder / BEHAVIOUR).read_text())
@@ -117,7 +122,7 @@ English with an American's phones; `own` is the voice of
 `models/speech`, a speaker bent anew each take (`training/own.py`), `mix` two of its voices mixed.
 
 ![loss](loss.png)
-![skills](skills.png)
+{skills}
 
 ## Held-out figures
 Closed loop, through the services' own encoder and model classes; the held-out voices were never trained on. Intervals
