@@ -217,6 +217,8 @@ class Composer:
 
     def _turn(self, rng: random.Random, script: Script, start: int) -> UserTurn | None:
         kinds = {kind: share for kind, share in self._recipe.kinds.items() if self._texts[kind]}
+        if not kinds:
+            return None
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         colour = kind == "fixed" and script.video and "colour" in self._texts[kind] and rng.random() < 0.6
         text = self.draw_text(rng, kind, ("colour",) if colour else (), script.voice)
