@@ -40,7 +40,9 @@ class World:
         return self.rank == 0
 
     def leave(self) -> None:
+        """Together: a rank that is gone while another still saves has been seen to abort in gloo's threads."""
         if self.size > 1:
+            distributed.barrier()
             distributed.destroy_process_group()
 
     def most(self, *values: float) -> list[float]:
