@@ -222,11 +222,10 @@ class NanoModel:
         sessions = [self._sessions[item.session_id] for item in batch]
         decisions, phones = self._forward(batch, sessions)
         heard = self._hear(batch, sessions, decisions, phones)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             decisions = decisions._replace(floor=decisions.floor + self._leaning)
-        ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
-        if self._kinds:
-            with torch.inference_mode(), one_thread():
+            ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
+            if self._kinds:
                 ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
