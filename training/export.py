@@ -92,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--former", type=Path, help="average with this model folder's weights")
     parser.add_argument("--share", type=float, default=0.5, help="of the former weights")
     args = parser.parse_args(argv)
+    if not 0 <= args.share <= 1:
+        parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
     former = Former(args.former, args.share) if args.former else None
     config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
