@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from services.encoder.model import one_thread
 from training.kokoro import plain_session
+from training.processor import multiplies_bfloat16
 
 _G = "/decoder/decoder/generator/"
 _W = "decoder.decoder.generator."
@@ -212,5 +213,4 @@ class FastSession:
 def fast() -> bool:
     """Whether this machine multiplies bfloat16 (in tiles, or at least in vectors: then it is 1.4 instead of 3 times as
     fast as the packaged graph), and nobody asked for the latter."""
-    able = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return os.environ.get("MICROTURN_KOKORO_FAST", "1") != "0" and able
+    return os.environ.get("MICROTURN_KOKORO_FAST", "1") != "0" and multiplies_bfloat16()

@@ -20,6 +20,7 @@ from training.checkpoint import find, read_plan
 from training.data import Batch, Loader, collate, vocabularies
 from training.distributed import World
 from training.oracle import Oracle
+from training.processor import multiplies_bfloat16
 from training.run import Plan, Run
 from training.scenes import Composer
 from training.script import Recipe
@@ -202,6 +203,7 @@ def main(argv: list[str] | None = None) -> int:
         **{name: getattr(args, name) for name in (*_OPTIONS, "parts", "hearing")},
         muon=_muon(args),
         seconds=60 * args.minutes,
+        bf16=cuda or multiplies_bfloat16(),
         loaders=args.loaders or (GPU_LOADERS if cuda else 1),
         compiled=cuda if args.compile is None else args.compile,
     )

@@ -12,7 +12,17 @@ from schemas.records import Manner
 from services.interaction.protocol import SayInput
 from services.interaction.speech.config import DELAY_FRAMES, TICK_FRAMES
 from services.interaction.speech.g2p import SYMBOLS
-from services.interaction.speech.line import FADE_FRAMES, QUEUE_WORDS, QUICK_FRAMES, Cut, Line, _Sentence, _Span
+from services.interaction.speech.line import (
+    CLOSING_FRAMES,
+    FADE_FRAMES,
+    FRAME_MS,
+    QUEUE_WORDS,
+    QUICK_FRAMES,
+    Cut,
+    Line,
+    _Sentence,
+    _Span,
+)
 from tests.speech.voices import SMALL, phonemisers, samples, say, speaker, ticks
 
 TEXT = "Hello, it is 5:30 in Paris. What would you like, Mr. Smith?"
@@ -194,23 +204,55 @@ def test_each_manner_sounds_different_and_only_from_its_words_on(voice):
     assert [w.text for o in turned for w in o.words if w.end_ms is not None] == text.split()
 
 
-def test_a_question_whose_end_nobody_wrote_ends_with_its_mark():
-    line = Line(phonemisers()["us"])
-    line.hear("is it late", Manner.QUESTION)
-    pieces = []
-    while True:
-        line.hear("")
+def lines_ticks(line, words, manner, last_sound=2):
+    """Words tick by tick, then silence: the symbols that were encoded (of each piece), and when words ended, in ms.
+
+    A symbol takes two frames, a piece's last one ``last_sound`` of them."""
+    pieces, ended = [], {}
+    for tick in itertools.count():
+        line.hear(words[tick] if tick < len(words) else "", manner)
         while (piece := line.wants()) is not None:
             pieces.append(piece)
-            line.give(piece, [2] * len(piece.following))
+            line.give(piece, [2] * (len(piece.following) - 1) + [last_sound if piece.word else 2])
         line.deal()
-        line.end_tick()
+        ended |= {w.text: tick * 200 + w.end_ms for w in line.end_tick() if w.end_ms is not None}
         line.report()
-        if line.idle:
-            break
-    end = pieces[-1]
-    assert [SYMBOLS[i] for i in end.following[:, 0]] == ["?", "$"] and end.manner is Manner.QUESTION
-    assert [SYMBOLS[i] for i in pieces[-2].following[-1]][:3] == ["t", "?", "$"]
+        if line.idle and tick >= len(words):
+            return ["".join(SYMBOLS[i] for i in p.following[:, 0]) for p in pieces], ended
+
+
+def test_a_question_whose_end_nobody_wrote_ends_with_its_mark():
+    line = Line(phonemisers()["us"])
+    symbols, _ = lines_ticks(line, ["is it late"], Manner.QUESTION)
+    assert symbols[-1] == "?$"
+
+
+def test_a_last_sound_is_drawn_out_only_until_the_next_word_comes():
+    drawn, closing = 40, CLOSING_FRAMES * FRAME_MS
+    together, ended = lines_ticks(Line(phonemisers()["us"]), ["check", "", " that"], Manner.STATEMENT, drawn)
+    assert together == ["^ʧˈɛk", " ðæt", ".$"]  # one sentence
+    alone, alone_ended = lines_ticks(Line(phonemisers()["us"]), ["check"], Manner.STATEMENT, drawn)
+    assert alone == ["^ʧˈɛk", ".$"]
+    assert alone_ended["check"] - ended["check"] == (drawn * FRAME_MS) - closing  # nothing of it is lost but the wait
+
+
+def test_a_pause_that_a_mark_asks_for_is_kept():
+    line = Line(phonemisers()["us"])
+    lines_ticks(line, ["no,", "", " thanks"], Manner.STATEMENT, 20)
+    symbols, ended = lines_ticks(line, ["no,", "", " thanks"], Manner.STATEMENT, 20)
+    _, alone = lines_ticks(line, ["no,"], Manner.STATEMENT, 20)
+    assert symbols[0].endswith(",") and ended["no,"] == alone["no,"]
+
+
+def test_a_list_that_comes_every_other_tick_is_one_sentence_with_pauses():
+    line = Line(phonemisers()["us"])
+    symbols, ended = lines_ticks(line, ["one", "", " two", "", " three"], Manner.LIST)
+    assert symbols == ["^wˈʌn,", " tˈu,", " θɹˈi,", ".$"]
+    assert list(ended) == ["one", "two", "three"]
+    apart = [later - former for former, later in itertools.pairwise(ended.values())]
+    assert all(100 < ms < 450 for ms in apart)  # as they were written, but that the first waits for the second
+    words, _ = lines_ticks(line, ["one", "", " two"], Manner.STATEMENT)
+    assert words == ["^wˈʌn", ".$", "^tˈu", ".$"]  # what is no list has ended by then
 
 
 def test_what_cannot_be_spoken_is_passed_over(voice):

@@ -22,6 +22,7 @@ from services.interaction.speech.head import MAX_FRAMES, ahead, places
 QUEUE_WORDS = 64  # words that may wait; more are refused
 SENTENCE_WORDS = 40  # a sentence without a full stop ends here
 FADE_FRAMES = 4  # 50 ms, when speech is cut
+LIST_TICKS = 1  # a list comes word by word, every other tick
 HEARD_SHARE = 0.6  # a word that is cut counts as heard from here on: then Whisper hears it in nine of ten
 QUICK_FRAMES = 2  # the same between words, where the sound of the next one may have begun
 FASTEST = 0.4  # of its time, at the least, is left to what is hurried so that a word ends with the tick
@@ -105,6 +106,7 @@ class _Sentence:
     symbols: int = 0  # encoded so far
     stop: bool = False  # its last mark is a full stop
     last: bool = False  # its last word was encoded as the last one
+    open: bool = False  # nobody knew what would follow its last word, which no mark ends
     closed: bool = False  # its end has been encoded
     counts: deque[int] = field(default_factory=deque)  # frames of the symbols that are not used up
     first: int = 0  # place of the first of them
@@ -118,11 +120,13 @@ class Line:
     phonemiser: Phonemiser
     queue: deque[_Waiting] = field(default_factory=deque)
     sentence: _Sentence | None = None
-    open_end: bool = False  # more words may follow: some came in this tick, or none could, for want of room
+    open_end: bool = False  # more words may follow: some came just now, or none could, for want of room
     left_before: int = 0  # what was left to say when the tick began
     tick: int = -1  # of this stretch of speech; -1 when silent
     silent_frames: int = 0  # since the last sound
     spans: deque[_Span] = field(default_factory=deque)
+    _wordless: int = 0  # ticks since words came
+    _listing: bool = False  # they were of a list
     _cut: Cut = NO_CUT  # what the last cut did to its tick
 
     @property
@@ -151,14 +155,46 @@ class Line:
     def hear(self, text: str, manner: Manner = Manner.STATEMENT) -> int:
         """Take in a tick's words, all to be said in one manner; returns how many found no room."""
         words = text.split()
-        self.open_end = bool(words) or self.left_before >= READY_BELOW_MS
+        self._wordless = 0 if words else self._wordless + 1
+        self._listing = manner is Manner.LIST if words else self._listing
+        self.open_end = self._wordless <= self._listing * LIST_TICKS or self.left_before >= READY_BELOW_MS
         room = QUEUE_WORDS - len(self.queue)
         self.queue.extend(_Waiting(word, manner) for word in words[:room])
+        if words:
+            self._go_on()
         begins = len(self.queue) > 1 or not words or self.sounding or manner is Manner.BACKCHANNEL
         if self.sentence is None and self.queue and begins:  # a sign of listening stands alone and must not come late
             self.sentence = _Sentence()
             self.tick = max(self.tick, 0)
         return max(0, len(words) - room)
+
+    def _go_on(self) -> None:
+        """Words have come: a last sound drawn out because nobody knew of them ends, and they follow it."""
+        now = self.sentence
+        if now is None or now.closed or not now.open or not now.counts:
+            return
+        now.last = now.open = False
+        kept = max(CLOSING_FRAMES, now.used) if len(now.counts) == 1 else CLOSING_FRAMES
+        over = now.counts[-1] - kept
+        if over <= 0:
+            return
+        self.spans[-1].end = max(self.spans[-1].begin + 1, self.spans[-1].end - over)
+        now.counts[-1] = kept
+        if len(now.counts) == 1 and kept == now.used:
+            self._next_symbol(now)
+
+    @staticmethod
+    def _hold(now: _Sentence) -> None:
+        """The last symbol lasts to the tick's end: the pause between the words of a list ends with the next of them."""
+        if not now.counts:
+            now.first -= 1
+            now.counts.append(0)
+        now.counts[-1] += TICK_FRAMES - (sum(now.counts) - now.used)
+
+    @staticmethod
+    def _next_symbol(now: _Sentence) -> None:
+        now.counts.popleft()
+        now.first, now.used = now.first + 1, 0
 
     # --- what to encode ----------------------------------------------------------------------------------------
 
@@ -167,16 +203,22 @@ class Line:
         now = self.sentence
         if now is None or now.closed or sum(now.counts) - now.used >= TICK_FRAMES:
             return None
+        if not self.queue and self._listing and self.open_end and now.symbols:
+            self._hold(now)
+            return None
         if not self.queue or now.stop or now.last or now.words >= SENTENCE_WORDS:
             return self._close(now)
         token, manner = self.queue.popleft()
         word = self.phonemiser.word(token, now.previous, self.queue[0].text if self.queue else None)
+        if manner is Manner.LIST and not word.mark and (self.queue or self.open_end):
+            word = word._replace(mark=",")
         symbols = self._spoken(word, begins=now.symbols == 0)
         following = self._following(symbols, self._coming(now, word, manner))
         piece = Piece(following, token, now.symbols == 0, manner, bool(word.mark))
         now.previous, now.manner, now.words = token, manner, now.words + 1
         now.stop = word.mark in _FULL_STOPS and bool(word.mark)
         now.last = not self.queue and not self.open_end
+        now.open = not self.queue and not word.mark
         now.symbols += len(symbols)
         return piece
 
@@ -232,8 +274,7 @@ class Line:
             codes[count], length[count], at[count] = now.first, now.counts[0], now.used
             count, now.used = count + 1, now.used + 1
             if now.used == now.counts[0]:
-                now.counts.popleft()
-                now.first, now.used = now.first + 1, 0
+                self._next_symbol(now)
         if now is not None and now.closed and not now.counts:
             self.sentence = None
         self.silent_frames = TICK_FRAMES - count if count else self.silent_frames + TICK_FRAMES
@@ -335,3 +376,4 @@ class Line:
         self.queue.clear()
         self.spans.clear()
         self.sentence, self.tick, self.open_end, self.silent_frames = None, -1, False, 0
+        self._wordless, self._listing = 0, False
