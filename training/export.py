@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -19,10 +20,12 @@ from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.lexicon import TABLES, WORDS
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
 from training.checkpoint import LAST, read
+from training.graft import GROWN
 from training.learner import Learner
 from training.skills.words import LISTENING
 
 MODEL = Path("models/nano")
+TASK_ROWS = tuple(name.removeprefix("backbone.") for name in GROWN)
 
 
 class Former(NamedTuple):
@@ -36,11 +39,17 @@ def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float
     """Each weight between the two. What is learned from a release lies near it, and what lies between them has
     mostly the better of both (Wortsman et al. 2022, arXiv 2109.01903): what is new, and what was forgotten on the way.
 
-    Raises ``ValueError`` when they are not weights of one architecture and vocabulary.
+    Raises ``ValueError`` when they are not weights of one architecture and vocabulary, but for tasks that are new.
     """
+    former = {n: _with_new_tasks(t, weights[n]) if n in TASK_ROWS and n in weights else t for n, t in former.items()}
     if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in former.items()}:
         raise ValueError("the former release is of another architecture or vocabulary")
     return {name: tensor.lerp(former[name], share).contiguous() for name, tensor in weights.items()}
+
+
+def _with_new_tasks(former: Tensor, weight: Tensor) -> Tensor:
+    """Tasks that the former release did not know are as they were learned."""
+    return torch.cat([former, weight[len(former) :]])
 
 
 def export(

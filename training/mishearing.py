@@ -73,8 +73,8 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
             if turn.kind != "typed" and tick not in script.told and rng.random() < ADDED * faults:
                 script.told[tick] = rng.choice(heard_words())
     for turn in script.turns:
-        if turn.phrase is not None and turn.phrase.trigger:
-            turn.trigger_tick = _trigger_tick(turn, told)
+        if turn.phrase is not None and (named := turn.phrase.trigger or turn.phrase.ends_with):
+            turn.trigger_tick = _trigger_tick(turn, named, told)
     for waits in script.awaited:
         place = (id(waits.turn), waits.index)
         if place in told:
@@ -83,14 +83,13 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
             script.unsure.append((aimed[place], aimed[place] + UNSURE_TICKS))
 
 
-def _trigger_tick(turn: UserTurn, told: Mapping[tuple[int, int], int]) -> int:
-    """The tick after the one in which the last mention of the order's trigger was told, but none before the answer."""
-    assert turn.phrase is not None
+def _trigger_tick(turn: UserTurn, trigger: str, told: Mapping[tuple[int, int], int]) -> int:
+    """The tick after the one in which the order's last mention of ``trigger`` was told, but none before the answer."""
     answer = turn.decision_tick + turn.delay_ticks
     if turn.kind == "typed":
         return answer
     said = turn.text.split()
-    place = (id(turn), len(said) - 1 - said[::-1].index(turn.phrase.trigger))
+    place = (id(turn), len(said) - 1 - said[::-1].index(trigger))
     return max(told[place] + 1, answer) if place in told else -1
 
 

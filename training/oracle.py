@@ -39,6 +39,7 @@ HEARING = TICK // HEARINGS
 UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
+COUNT_TO = "count to"
 ASKING = ("greet", "help")  # intents that are answered by a question
 HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
@@ -254,6 +255,8 @@ class Oracle:
         """Queue the reply to a finished turn; returns the event."""
         phrase = turn.phrase
         assert phrase is not None
+        if self._task == COUNT_TO and not self._queue:  # a count that has ended: the registers know by themselves
+            self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
         self._manner = manner_of(phrase)
         self._pace = COUNT_PACE_TICKS if phrase.intent.startswith("count_") else 1
@@ -262,11 +265,11 @@ class Oracle:
             self._task, self._named = phrase.task, phrase.word
             targets.task[tick] = 1 + TASKS.index(phrase.task)
             targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
-            self._awaiting = None
-            if phrase.trigger:
-                told = turn.trigger_tick >= 0
-                due = turn.trigger_tick if told else tick + UNTOLD_TICKS
-                self._awaiting = (due, self._heard_ids[phrase.trigger], told)
+            self._await_word(tick, turn, phrase.trigger)
+        elif phrase.ends_with and self._task == "none":
+            self._task, self._named = COUNT_TO, ""
+            targets.task[tick] = 1 + TASKS.index(COUNT_TO)
+            self._await_word(tick, turn, phrase.ends_with)
         if phrase.delegate:
             self._delegate(tick)
             return DELEGATE
@@ -282,6 +285,12 @@ class Oracle:
             self._task, self._named, self._awaiting = "none", "", None
             targets.task[tick] = 1
         return NO_EVENT
+
+    def _await_word(self, tick: int, turn: UserTurn, word: str) -> None:
+        """From when on the register's word is known, if a task has one that comes from the user's words."""
+        told = turn.trigger_tick >= 0
+        due = turn.trigger_tick if told else tick + UNTOLD_TICKS
+        self._awaiting = (due, self._heard_ids[word], told) if word else None
 
     def _delegate(self, tick: int) -> None:
         words, delay, step = self._results.popleft()

@@ -44,6 +44,11 @@ class Phrase:
     framed: bool = False
 
     @property
+    def ends_with(self) -> str:
+        """The number that a count goes to; "" if it is none."""
+        return self.reply[-1] if self.intent.startswith("count_") else ""
+
+    @property
     def words(self) -> tuple[str, ...]:
         return tuple(self.text.split())
 

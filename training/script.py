@@ -133,7 +133,7 @@ class Recipe:
     result_delay: tuple[int, int] = (4, 22)
     voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
     speech_rate: tuple[float, float] = (0.75, 1.3)
-    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.5, "count": 0.14, "open": 0.36})
+    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.42, "count": 0.24, "open": 0.34})
 
 
 def written(turns: Iterable[UserTurn]) -> Iterator[tuple[UserTurn, str, int]]:

@@ -315,6 +315,46 @@ def test_where_it_is_not_known_when_the_awaited_word_is_said_nothing_is_learned_
     assert targets.speak_counts[28:].all()
 
 
+def _counting(to: str, start: int = 2, **more) -> UserTurn:
+    """A request to count, of four ticks, whose words are known to end."""
+    return _turn(f"count to {to}", start, start + 4, word_ends=[(start + n) * TICK for n in (1, 2, 4)], **more)
+
+
+def _counted(*turns: UserTurn, faults: float = 0.0):
+    script = Script(70, np.zeros(70 * TICK, np.float32), list(turns))
+    overhear(random.Random(2), script, faults)
+    targets, words = _run(script.turns, ticks=70)
+    return targets, words, _tokens(targets)
+
+
+def test_a_count_keeps_the_number_that_it_goes_to_until_it_has_rested():
+    targets, words, tokens = _counted(turn := _counting("nine"))
+    assert [TASKS[t.task] for t in tokens[5:8]] == ["none", "count to", "count to"]
+    known = turn.trigger_tick
+    assert known > 6, "it is told after the count has begun"
+    assert [HEARD[t.trigger] for t in (tokens[known - 1], tokens[known], tokens[22])] == ["<none>", "nine", "nine"]
+    last = max(words)
+    assert words[last] == "nine"
+    assert [t.task for t in tokens[last : last + 12]].index(0) == 8
+    assert {(t.task, t.trigger) for t in tokens[last + 8 :]} == {(0, NONE)}
+    targets, _, _ = _counted(_counting("nine"), faults=1000.0)
+    assert not targets.trigger_counts.any(), "nobody knows what was not told"
+
+
+def test_another_number_replaces_it_and_an_interruption_ends_it():
+    _, words, tokens = _counted(_counting("ten"), _counting("three", 14))
+    assert TASKS[tokens[13].task] == "count to" and tokens[15].task == 0, "it has been yielded to"
+    assert [HEARD[t.trigger] for t in (tokens[13], tokens[25])] == ["ten", "three"]
+    assert words[max(words)] == "three"
+
+
+def test_a_count_leaves_a_standing_order_alone():
+    order = _order("timer 9")
+    _, words, tokens = _counted(order, _counting("three", 16))
+    assert "three" in words.values()
+    assert TASKS[tokens[24].task] == "timer 9"
+
+
 def test_a_count_is_corrected_where_it_goes_wrong():
     assert corrected("one two three five six".split()) == ["", "", "", "four", ""]
     assert corrected("one two two three".split()) == ["", "", "three", ""]

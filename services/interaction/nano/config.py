@@ -58,8 +58,9 @@ TASKS = (
     "spanish numbers",
     "spanish colours",
     "hear",
+    "count to",
 )
-HEAR = TASKS.index("hear")
+HEAR, COUNT_TO = TASKS.index("hear"), TASKS.index("count to")
 KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 
 

@@ -20,6 +20,7 @@ from services.interaction.nano.config import (
     AUDIO_TOKENS,
     CONV_TAPS,
     COPY,
+    COUNT_TO,
     EVENTS,
     FLOORS,
     HEAR,
@@ -413,6 +414,6 @@ class NanoModel:
             return {}
         word = self.config.text_words[after.word] if after.word > RECALL else ""
         shown = {"standing_task": TASKS[after.task], "word": word}
-        if after.task == HEAR:
+        if after.task in (HEAR, COUNT_TO):
             shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
         return shown

@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.interaction.nano.config import BREAK_TICKS, HEAR, KEEP, MAX_SINCE, MAX_TICKS, NONE, TASKS, USERS
+from services.interaction.nano.config import (
+    BREAK_TICKS,
+    COUNT_TO,
+    FLOORS,
+    HEAR,
+    KEEP,
+    MAX_SINCE,
+    MAX_TICKS,
+    NONE,
+    TASKS,
+    USERS,
+)
 
 TICKS_PER_SECOND = 5
 NO_TASK = 0
-_SILENT = USERS.index("silent")
+_SILENT, _YIELD = USERS.index("silent"), FLOORS.index("yield")
+_AWAITING = (HEAR, COUNT_TO)  # tasks about a word of the user's
+_RESTED = 8  # ticks without a number after which a count is over: a busy voice holds one up for three or four
 _EVERY = frozenset(n for n, name in enumerate(TASKS) if name.startswith("every"))
 _ONCE = frozenset(n for n, name in enumerate(TASKS) if name.startswith(("timer", "watch")))
 SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
@@ -34,7 +47,7 @@ class Tokens(NamedTuple):
     age: int = 0  # since the task was set, or a repeating one last spoke
     quiet: int = 0  # since the user spoke
     lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
-    trigger: int = NONE  # the word of the user's that the task ``hear`` is about
+    trigger: int = NONE  # the word of the user's that ``hear`` waits for, or ``count to`` ends with
     heard: int = NONE  # the word of the user's that was written down; one more than the last for one that is not known
 
 
@@ -54,7 +67,8 @@ def moved(
     heard: int = NONE,
 ) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
-    ``trigger`` counts while the task ``hear`` stands and has none."""
+    ``trigger`` counts while ``hear`` or ``count to`` stands and has none. A count is over when it is interrupted or
+    nothing has been said for a while."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
@@ -69,7 +83,9 @@ def moved(
             age = 0
         elif standing in _ONCE:
             standing, named, age = NO_TASK, NONE, 0
-    if standing == HEAR and awaited == NONE:
+    if standing == COUNT_TO and (floor == _YIELD or min(since, age) >= _RESTED):
+        standing, awaited = NO_TASK, NONE
+    if standing in _AWAITING and awaited == NONE:
         awaited = trigger  # said last, it is told some ticks after the order has been understood
     if standing == NO_TASK:
         age = 0
