@@ -172,7 +172,7 @@ def test_text_is_known_in_training_as_far_as_the_line_knows_it():
     assert (by_word > places).all() and (at_once >= by_word).all()
     assert (at_once > by_word).any()
     starts = [0, *np.flatnonzero(np.array(list(line)) == " ")]
-    assert by_word[0] == starts[2]  # it begins when the second word is there
+    assert by_word[0] == starts[1] and by_word[1] == starts[2]  # its first sound waits for the second word
     assert at_once[-1] == len(line)
 
 

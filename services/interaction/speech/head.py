@@ -91,8 +91,8 @@ class SpeechHead(nn.Module):
         return out
 
     def decode_more(self, codes: Tensor, place: Tensor, voices: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """A tick, or several, of each sentence."""
-        return self.decoder.advance(self._frames(codes, place, voices), state, TICK_FRAMES)
+        """A tick, or several, or a part of one, of each sentence."""
+        return self.decoder.advance(self._frames(codes, place, voices), state, min(codes.shape[1], TICK_FRAMES))
 
     def _frames(self, codes: Tensor, place: Tensor, voices: Tensor) -> Tensor:
         speaker = self.voices(voices)[:, None].expand(-1, codes.shape[1], -1)

@@ -55,14 +55,15 @@ NO_CUT = Cut(0, 0, 0)
 
 
 class Piece(NamedTuple):
-    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to; the
-    last of them is its ``mark``, if it has one."""
+    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to ("" for
+    a sentence's begin and end): before it lies a ``pause``, and its last one is its ``mark``, if it has them."""
 
     following: npt.NDArray[np.int64]
     word: str
     first: bool
     manner: Manner
     mark: bool = False
+    pause: bool = True
 
 
 class _Waiting(NamedTuple):
@@ -73,11 +74,12 @@ class _Waiting(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and how many of
-    them are ``spoken`` (the rest is silence)."""
+    """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and that those from
+    ``begin`` to before ``spoken`` are spoken (the others are silence)."""
 
     codes: npt.NDArray[np.int64]
     place: npt.NDArray[np.float32]
+    begin: int
     spoken: int
 
 
@@ -103,6 +105,7 @@ class _Sentence:
     previous: str = ""  # the token before
     manner: Manner = Manner.STATEMENT  # of the word before
     words: int = 0
+    waits: bool = False  # for a second word, before the first one begins
     symbols: int = 0  # encoded so far
     stop: bool = False  # its last mark is a full stop
     last: bool = False  # its last word was encoded as the last one
@@ -162,9 +165,11 @@ class Line:
         self.queue.extend(_Waiting(word, manner) for word in words[:room])
         if words:
             self._go_on()
-        begins = len(self.queue) > 1 or not words or self.sounding or manner is Manner.BACKCHANNEL
-        if self.sentence is None and self.queue and begins:  # a sign of listening stands alone and must not come late
-            self.sentence = _Sentence()
+        if self.sentence is not None:
+            self.sentence.waits = False
+        elif self.queue:
+            alone = len(self.queue) == 1 and bool(words) and not self.sounding
+            self.sentence = _Sentence(waits=alone and manner is not Manner.BACKCHANNEL)  # a sign must not come late
             self.tick = max(self.tick, 0)
         return max(0, len(words) - room)
 
@@ -203,7 +208,9 @@ class Line:
         now = self.sentence
         if now is None or now.closed or sum(now.counts) - now.used >= TICK_FRAMES:
             return None
-        if not self.queue and self._listing and self.open_end and now.symbols:
+        if not now.symbols:
+            return self._begin(now)
+        if not self.queue and self._listing and self.open_end:
             self._hold(now)
             return None
         if not self.queue or now.stop or now.last or now.words >= SENTENCE_WORDS:
@@ -212,9 +219,10 @@ class Line:
         word = self.phonemiser.word(token, now.previous, self.queue[0].text if self.queue else None)
         if manner is Manner.LIST and not word.mark and (self.queue or self.open_end):
             word = word._replace(mark=",")
-        symbols = self._spoken(word, begins=now.symbols == 0)
+        begins = now.words == 0
+        symbols = word.phones + word.mark if begins and word.phones else f" {word.phones}{word.mark}"
         following = self._following(symbols, self._coming(now, word, manner))
-        piece = Piece(following, token, now.symbols == 0, manner, bool(word.mark))
+        piece = Piece(following, token, False, manner, bool(word.mark), symbols[0] == " ")
         now.previous, now.manner, now.words = token, manner, now.words + 1
         now.stop = word.mark in _FULL_STOPS and bool(word.mark)
         now.last = not self.queue and not self.open_end
@@ -222,9 +230,12 @@ class Line:
         now.symbols += len(symbols)
         return piece
 
-    @staticmethod
-    def _spoken(word: Word, *, begins: bool) -> str:
-        return (BEGIN if begins else " ") + word.phones + word.mark
+    def _begin(self, now: _Sentence) -> Piece:
+        """The silence before the first sound, which seems to know what that will be."""
+        manner = self.queue[0].manner
+        coming = self._coming(now, Word("", "", ""), manner)[1:]
+        now.symbols += len(BEGIN)
+        return Piece(self._following(BEGIN, coming), "", True, manner)
 
     def _coming(self, now: _Sentence, word: Word, manner: Manner) -> str:
         """The symbols after a word, as far as they are known: of up to two words, and the end."""
@@ -235,7 +246,7 @@ class Line:
             later = self.queue[place + 1].text if place + 1 < len(self.queue) else None
             before = now.previous if place == 0 else self.queue[place - 1].text
             last, manner = self.phonemiser.word(token.text, before, later), token.manner
-            coming += self._spoken(last, begins=False)
+            coming += f" {last.phones}{last.mark}"
         if last.mark and last.mark in _FULL_STOPS:
             return coming + END
         return coming + _end_mark(manner) + END if len(self.queue) <= 2 and not self.open_end else coming
@@ -259,9 +270,12 @@ class Line:
         begin = self.tick * TICK_FRAMES + sum(now.counts) - now.used
         frames = [min(max(1, count), MAX_FRAMES) for count in counts]
         now.counts.extend(frames)
+        if now.waits:
+            now.used = min(frames[0], TICK_FRAMES) - TICK_FRAMES  # it ends with the tick
         if piece.word:  # the pauses before it and at its mark are not the word
             sounds = [*frames[:-2], min(frames[-2], CLOSING_FRAMES)] if piece.mark and len(frames) > 1 else frames
-            self.spans.append(_Span(piece.word, begin, begin + frames[0], begin + max(sum(sounds), frames[0] + 1)))
+            pause = frames[0] if piece.pause else 0
+            self.spans.append(_Span(piece.word, begin, begin + pause, begin + max(sum(sounds), pause + 1)))
 
     # --- what sounds ---------------------------------------------------------------------------------------------
 
@@ -270,15 +284,16 @@ class Line:
         codes = np.zeros(TICK_FRAMES, dtype=np.int64)
         length, at = np.ones(TICK_FRAMES, dtype=np.int64), np.zeros(TICK_FRAMES, dtype=np.int64)
         now, count = self.sentence, 0
+        begin = 0 if now is None else max(0, -now.used)
         while now is not None and now.counts and count < TICK_FRAMES:
-            codes[count], length[count], at[count] = now.first, now.counts[0], now.used
+            codes[count], length[count], at[count] = now.first, now.counts[0], max(0, now.used)
             count, now.used = count + 1, now.used + 1
             if now.used == now.counts[0]:
                 self._next_symbol(now)
         if now is not None and now.closed and not now.counts:
             self.sentence = None
         self.silent_frames = TICK_FRAMES - count if count else self.silent_frames + TICK_FRAMES
-        return Frames(codes, places(length, at), count)
+        return Frames(codes, places(length, at), begin, count)
 
     # --- when speech is cut --------------------------------------------------------------------------------------
 

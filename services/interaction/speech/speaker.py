@@ -225,8 +225,14 @@ class Speaker:
         codes = torch.stack([s.codes[torch.from_numpy(f.codes)] for s, f in zip(states, frames, strict=True)])
         place = torch.from_numpy(np.stack([f.place for f in frames]))
         voices = torch.tensor([seat.voice for seat in seats])
-        memory = torch.cat([state.decoder for state in states], dim=1)
-        out, memory = self._head.decode_more(codes, place, voices, memory)
+        before = torch.cat([state.decoder for state in states], dim=1)
+        out, memory = self._head.decode_more(codes, place, voices, before)
+        for row, one in enumerate(frames):
+            if one.begin:  # nothing was drawn before its first frame, so nothing of that is remembered
+                only = slice(row, row + 1)
+                out[only, one.begin :], memory[:, only] = self._head.decode_more(
+                    codes[only, one.begin :], place[only, one.begin :], voices[only], before[:, only]
+                )
         features = self._features(out, frames)
         joint = VocoderState(
             torch.cat([s.vocoder.tails for s in states], dim=1),
@@ -243,13 +249,13 @@ class Speaker:
 
     @staticmethod
     def _features(out: Tensor, frames: list[Frames]) -> Tensor:
-        """The decoder's output as the vocoder wants it: voicing decided, silence after the sentence's end."""
+        """The decoder's output as the vocoder wants it: voicing decided, silence around the sentence."""
         features = torch.zeros(len(frames), TICK_FRAMES, FEATURES)
         features[..., :MELS] = out[..., :MELS]
         features[..., F0_PLACE] = out[..., F0_PLACE]
         features[..., VOICED_PLACE] = (out[..., VOICED_PLACE] > 0.0).float()
         for row, one in enumerate(frames):
-            if one.spoken < TICK_FRAMES:
-                features[row, one.spoken :, :MELS] = SILENCE
-                features[row, one.spoken :, F0_PLACE:] = 0.0
+            for silent in (slice(0, one.begin), slice(one.spoken, TICK_FRAMES)):
+                features[row, silent, :MELS] = SILENCE
+                features[row, silent, F0_PLACE:] = 0.0
         return features
