@@ -15,6 +15,7 @@ from typing import Any
 from schemas.records import Floor
 from services.encoder.model import FrameEncoder
 from services.interaction.nano.model import NanoModel
+from services.interaction.speech.speaker import Speaker
 from training.bank import Bank
 from training.closed_loop import Played, play
 from training.edits import edit_distance
@@ -26,6 +27,7 @@ from training.synth import CORPUS
 
 DIGITAL_SILENCE = "digital silence"
 SPOKEN = "spoken overlaps"
+COUNTS = "counts"
 _PLAIN = Recipe(
     pause=0.0,
     interrupt=0.0,
@@ -48,6 +50,8 @@ SKILLS: dict[str, Recipe] = {
     "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
     # The same when nano's words are spoken: it is heard for longer than it writes.
     SPOKEN: replace(_PLAIN, interrupt=0.45, backchannel=0.4, voiced=1.0),
+    # Counts to their end, by the pace of the voice.
+    COUNTS: replace(_PLAIN, kinds={"count": 0.8, "fixed": 0.2}, voiced=1.0),
     "stories": replace(_PLAIN, story=0.5, aside=0.25, overheard=0.15, cough=0.5, voiced=1.0),
     "orders": replace(_PLAIN, order=1.0, brief=0.0, sight=0.0, voiced=1.0),
     "sight": replace(_PLAIN, order=0.9, sight=1.0, voiced=1.0),
@@ -57,8 +61,10 @@ SKILLS: dict[str, Recipe] = {
 # Overlaps need something to talk over: counting and results last long enough.
 _LONG = {"fixed": 0.1, "count": 0.5, "open": 0.4}
 TICKS = 90
+VOICE = Path("models/speech")
 SPOKEN_WORDS_LEFT = 6  # so it would not have ended by itself meanwhile
 STOPS_WITHIN, GOES_ON = 10, 5  # ticks after somebody begins to speak over nano's voice, as in the behaviour report
+COUNT_TICKS, COUNT_TICKS_BEYOND = 2, 8  # time for each number of a count, and for one that should not come
 MIN_CASES = 10
 
 
@@ -213,6 +219,18 @@ def _score_spoken(played: Played, scores: Scores) -> None:
             answer = (_end_tick(turn), _expected(played, turn))
 
 
+def _score_count(played: Played, scores: Scores) -> None:
+    """Where a count was begun and there was time for all of it: does it end where it was asked to?"""
+    turns = sorted(played.script.turns, key=lambda t: t.start)
+    for turn, following in zip(turns, [*(t.start // TICK for t in turns[1:]), played.script.ticks], strict=True):
+        if turn.phrase is None or not turn.phrase.ends_with:
+            continue
+        count, end = turn.phrase.reply, _end_tick(turn)
+        said = [word for t in range(end - 1, following) if (word := played.words(t))]
+        if following - end >= COUNT_TICKS * len(count) + COUNT_TICKS_BEYOND and said[:1] == ["one"]:
+            scores.add("counts to the number asked for, and no farther", tuple(said) == count)
+
+
 def _score_weaving(played: Played, scores: Scores) -> None:
     """A result that arrives while the user is silent and stays so is said at once."""
     busy = set()
@@ -265,10 +283,17 @@ def score(played: Played, scores: Scores) -> None:
     _score_quiet(played, scores)
 
 
-def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[str, Any]:
-    """Figures by set (new voices; new voices and phrasings) over all skills' sessions."""
-    encoder, model = FrameEncoder.load(folder), NanoModel.load(folder)
-    report: dict[str, Any] = {"model": model.name, "encoder": encoder.version, "seed": seed, "sets": {}}
+def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0, voice: Path = VOICE) -> dict[str, Any]:
+    """Figures by set (new voices; new voices and phrasings) over all skills' sessions; what is said aloud is said by
+    the voice of that folder."""
+    encoder, model, speaker = FrameEncoder.load(folder), NanoModel.load(folder), Speaker.load(voice)
+    report: dict[str, Any] = {
+        "model": model.name,
+        "encoder": encoder.version,
+        "voice": speaker.name,
+        "seed": seed,
+        "sets": {},
+    }
     started = time.monotonic()
     for name, new_texts in (("new voices", False), ("new voices and phrasings", True)):
         bank = Bank(held_out=True, folder=corpus, held_out_texts=new_texts)
@@ -279,9 +304,9 @@ def evaluate(folder: Path, corpus: Path, sessions: int, seed: int = 0) -> dict[s
             rng = random.Random(f"{seed}/{name}/{skill}")
             for first in range(0, sessions, 16):
                 scripts = [composer.compose(rng) for _ in range(min(16, sessions - first))]
-                for played in play(scripts, encoder, model):
-                    if skill == SPOKEN:
-                        _score_spoken(played, scores)
+                for played in play(scripts, encoder, model, speaker):
+                    if skill in (SPOKEN, COUNTS):
+                        (_score_spoken if skill == SPOKEN else _score_count)(played, scores)
                         continue
                     score_skills(played, scores)
                     score(played, zeros if skill == DIGITAL_SILENCE else scores)

@@ -18,7 +18,7 @@ from services.interaction.nano.network import TickInputs
 from tests.model.nano_sessions import Recorder, frames
 from tests.model.ranks import PLAN, drawn, merged
 from training.checkpoint import BEFORE, LAST, find, read, read_plan
-from training.export import Former, export
+from training.export import TASK_ROWS, Former, averaged, export
 from training.learner import Learner
 from training.run import Run
 from training.sizes import config_of, parameters
@@ -152,6 +152,13 @@ def test_a_release_may_be_averaged_with_the_one_it_was_learned_from(tmp_path):
         assert torch.allclose(tensor, 0.25 * first[name] + 0.75 * second[name], atol=1e-6)
     assert config.backbone_version != NanoConfig.load(tmp_path / "model 2" / CONFIG).backbone_version
     NanoModel.load(tmp_path / "both")
+    fewer = {name: t[:-1] if name in TASK_ROWS else t for name, t in first.items()}
+    learned = averaged(second, fewer, 0.25)
+    for name, tensor in learned.items():
+        assert torch.equal(tensor[:-1], averaged(second, first, 0.25)[name][:-1])
+        assert torch.equal(tensor[-1], (second if name in TASK_ROWS else both)[name][-1]), "a new task is as learned"
+    with pytest.raises(ValueError, match="another architecture"):
+        averaged(second, fewer | {"norm.weight": first["norm.weight"][:-1]}, 0.25)
     words = (*config.heard_words[:-1], "another")
     dataclasses.replace(config, heard_words=words).save(tmp_path / "model 1" / CONFIG)
     with pytest.raises(ValueError, match="other words"):
