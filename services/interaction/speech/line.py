@@ -210,7 +210,7 @@ class Line:
             return None
         if not now.symbols:
             return self._begin(now)
-        if not self.queue and self._listing and self.open_end:
+        if not self.queue and self._listing and self.open_end and not now.stop:
             self._hold(now)
             return None
         if not self.queue or now.stop or now.last or now.words >= SENTENCE_WORDS:
