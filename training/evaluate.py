@@ -222,7 +222,7 @@ def _score_spoken(played: Played, scores: Scores) -> None:
 def _score_count(played: Played, scores: Scores) -> None:
     """Where a count was begun and there was time for all of it: does it end where it was asked to?"""
     turns = sorted(played.script.turns, key=lambda t: t.start)
-    for turn, following in zip(turns, [*(t.start // TICK for t in turns[1:]), played.script.ticks], strict=True):
+    for turn, following in zip(turns, [*(t.start // TICK for t in turns[1:]), played.script.ticks], strict=False):
         if turn.phrase is None or not turn.phrase.ends_with:
             continue
         count, end = turn.phrase.reply, _end_tick(turn)
