@@ -100,8 +100,8 @@ with the help of a head that knows {heard} (ADR 18), and told to the layers abov
 ## Training
 {stages_table(stages)}
 
-AdamW (from 0.6.0 on Muon for the matrices inside), bfloat16 or float32 products, averaged weights; wall time on a shared 2-core
-machine ({platform.machine()}, no GPU), other work running beside it.
+AdamW (from 0.6.0 on Muon for the matrices inside), bfloat16 or float32 products, averaged weights; wall time on a
+shared 2-core machine ({platform.machine()}, no GPU), other work running beside it.
 
 {notes}
 

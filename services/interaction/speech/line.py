@@ -55,8 +55,8 @@ NO_CUT = Cut(0, 0, 0)
 
 
 class Piece(NamedTuple):
-    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to ("" for
-    a sentence's begin and end): before it lies a ``pause``, and its last one is its ``mark``, if it has them."""
+    """Symbols to encode next: their ids with what follows each ``[symbols, AHEAD]``, and the word they belong to (""
+    for a sentence's begin and end): before it lies a ``pause``, and its last one is its ``mark``, if it has them."""
 
     following: npt.NDArray[np.int64]
     word: str
@@ -74,8 +74,8 @@ class _Waiting(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and that those from
-    ``begin`` to before ``spoken`` are spoken (the others are silence)."""
+    """A tick's frames: codes' places in the sentence ``[16]``, their place features ``[16, PLACES]``, and that those
+    from ``begin`` to before ``spoken`` are spoken (the others are silence)."""
 
     codes: npt.NDArray[np.int64]
     place: npt.NDArray[np.float32]
