@@ -69,22 +69,22 @@ def test_thread_count_changes_no_bit(threads):
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_a_session_restored_from_its_context_continues_to_the_bit(chunk):
-    ticks, cut = 125, 100
+    name, ticks, cut = "o", 125, 100  # one whose last ticks are full of words
     assert SMALL.context_ticks < cut
-    lived = alone("s", ticks)
-    inputs = frames("s", ticks)
+    lived = alone(name, ticks)
+    inputs = frames(name, ticks)
     first = cut - SMALL.context_ticks
     restored = Recorder(model())
-    restored.nano.open("s", 0, first_tick=first)
+    restored.nano.open(name, 0, first_tick=first)
     for at in range(first, cut, chunk):
         upto = min(cut, at + chunk)
-        restored.nano.prefill(inputs[at:upto], [o.tokens for o in lived.outputs["s"][at:upto]])
+        restored.nano.prefill(inputs[at:upto], [o.tokens for o in lived.outputs[name][at:upto]])
     restored.bits.clear()
     for item in inputs[cut:]:
         restored.step([item])
-    assert restored.bits["s"] == lived.bits["s"][cut:]
-    assert restored.outputs["s"] == lived.outputs["s"][cut:]
-    assert sum(len(output.user_text.split()) for output in restored.outputs["s"]) > 5, "words are found meanwhile"
+    assert restored.bits[name] == lived.bits[name][cut:]
+    assert restored.outputs[name] == lived.outputs[name][cut:]
+    assert sum(len(output.user_text.split()) for output in restored.outputs[name]) > 5, "words are found meanwhile"
 
 
 def test_context_ticks_is_tight_enough_to_matter():
