@@ -127,6 +127,7 @@ def write(folder: Path, checkpoints: Path, notes: str) -> None:
     spoken, sentences = hours(checkpoints / "shards", "*[0-9].npz")
     manner_hours, _ = hours(checkpoints / "shards", "manner-*[0-9].npz")
     millions = {part: f"{count / 1e6:.1f} M" for part, count in counts.items()}
+    processor = evaluation.get("processor", "a machine of before")
     wer, opinion = percent(evaluation["speech_wer"]), score(evaluation["speech_dnsmos"])
     elsewhere = f"{min(evaluation['step_ratio_elsewhere']):.2f} to {max(evaluation['step_ratio_elsewhere']):.2f}"
     cuts, one_manner = evaluation["interruptions"], evaluation["manners"]["statement"]
@@ -177,7 +178,7 @@ pace of its queue; {evaluation["recogniser"]} hears them, DNSMOS judges them fro
 | word errors (`speech_wer`) | {wer} | {percent(evaluation["speech_wer_teacher"])} |
 | of nano's own phrases (`speech_skill_wer`, {skill["words"]} words) | {percent(skill["wer"])} | |
 | DNSMOS overall (`speech_dnsmos`) | {opinion} | {score(evaluation["speech_dnsmos_teacher"])} |
-| cores per speaking session, one session (`speech_rtf`) | {evaluation["speech_rtf"]:.4f} | |
+| cores per speaking session, one session, on {processor} (`speech_rtf`) | {evaluation["speech_rtf"]:.4f} | |
 | widest gap between the voices' levels | {evaluation["level_spread_db"]:.1f} dB | |
 | step at tick borders against the samples around | {evaluation["border_step_ratio"]:.2f} | |
 | the same 25, 50, … ms behind the borders | {elsewhere} | |

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from infra.eval.machine import facts
 from schemas.ticks import FRAME_MS, OUTPUT_SAMPLES
 from services.interaction.protocol import SayInput
 from services.interaction.speech.speaker import Speaker
@@ -197,6 +198,7 @@ def evaluate(folder: Path, count: int, known: dict[str, Any] | None = None) -> d
         "speech_skill_wer": all_own["wer"],
         "speech_dnsmos": all_ours.get("dnsmos"),
         "speech_rtf": cost(speaker),
+        "processor": facts()["processor"],
         "level_spread_db": round(pairwise_distance([one["level_dbfs"] for one in voices.values()]), 2),
         "border_step_ratio": round(border_steps(long, OUTPUT_SAMPLES), 3),
         "step_ratio_elsewhere": [round(border_steps(long, OUTPUT_SAMPLES, at), 3) for at in range(600, 4800, 600)],
