@@ -251,7 +251,7 @@ def test_the_first_sound_begins_to_form_while_the_first_word_waits_for_the_secon
     line.give(word, [2] * len(word.following))
     assert line.spans[0].begin == TICK_FRAMES
     line.deal()
-    assert line.end_tick()[0].begin_ms == DELAY_FRAMES * FRAME_MS
+    assert line.end_tick()[0].begin_ms == round(DELAY_FRAMES * FRAME_MS)
 
 
 def test_a_pause_that_a_mark_asks_for_is_kept():
