@@ -14,6 +14,7 @@ from services.interaction.nano.config import (
     AUDIO_TOKENS,
     COLOURS,
     COPY,
+    COUNT_TO,
     EVENTS,
     FLOORS,
     MANNERS,
@@ -39,7 +40,6 @@ HEARING = TICK // HEARINGS
 UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
-COUNT_TO = "count to"
 ASKING = ("greet", "help")  # intents that are answered by a question
 HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
@@ -255,7 +255,7 @@ class Oracle:
         """Queue the reply to a finished turn; returns the event."""
         phrase = turn.phrase
         assert phrase is not None
-        if self._task == COUNT_TO and not self._queue:  # a count that has ended: the registers know by themselves
+        if self._task == TASKS[COUNT_TO] and not self._queue:  # it has ended: the registers know by themselves
             self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
         self._manner = manner_of(phrase)
@@ -267,8 +267,8 @@ class Oracle:
             targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
             self._await_word(tick, turn, phrase.trigger)
         elif phrase.ends_with and self._task == "none":
-            self._task, self._named = COUNT_TO, ""
-            targets.task[tick] = 1 + TASKS.index(COUNT_TO)
+            self._task, self._named = TASKS[COUNT_TO], ""
+            targets.task[tick] = 1 + COUNT_TO
             self._await_word(tick, turn, phrase.ends_with)
         if phrase.delegate:
             self._delegate(tick)
