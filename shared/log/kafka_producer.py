@@ -43,6 +43,10 @@ class KafkaProducer:
 
     aiokafka's idempotent producer retries for ever, which alone keeps records in order and single. A watchdog ends
     that: what is older than ``delivery_timeout_ms`` fails, and then the process should start anew.
+
+    A broker that restarts remembers only producers whose last record's own time is younger than its
+    ``producer.id.expiration.ms`` (a day). Records that carry old times, such as those of a conversation that is written
+    once more, can be stored twice if an acknowledgement is lost just then.
     """
 
     def __init__(self, settings: KafkaSettings, client_id: str, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -144,8 +145,10 @@ async def test_broker_restart_loses_doubles_and_reorders_nothing(own_kafka: Loca
     consumer = await log.consumer([topic], client_id="test", group=group)
     sent = []
     restarting: asyncio.Future[None] | None = None
+    began_ms = int(time.time() * 1000)
     for n in range(600):
-        sent.append(await producer.send(topic, b"k%d" % n, b"v%d" % n, partition=n % 2, timestamp_ms=n))
+        at = began_ms + n
+        sent.append(await producer.send(topic, b"k%d" % n, b"v%d" % n, partition=n % 2, timestamp_ms=at))
         if n == 200:
             restarting = asyncio.ensure_future(asyncio.to_thread(own_kafka.stop))
         await asyncio.sleep(0.002)
@@ -162,6 +165,33 @@ async def test_broker_restart_loses_doubles_and_reorders_nothing(own_kafka: Loca
     assert await consumer.committed(TopicPartition(topic, 0)) == 300
     await producer.close()
     await consumer.close()
+    await log.close()
+
+
+async def test_a_batch_sent_again_after_a_restart_is_stored_once_if_its_time_is_of_today(own_kafka: LocalKafka) -> None:
+    """What the producer's docstring says about records' times, shown on a broker: an acknowledgement that was lost
+    makes aiokafka send a batch again under the same sequence number."""
+    log = KafkaLog(KafkaSettings(own_kafka.bootstrap_servers))
+    topic = unique("again")
+    await log.create_topic(topic, 2)
+    producer = await log.producer("test")
+    times_ms = (int(time.time() * 1000), 5)
+
+    async def send() -> list[int]:
+        sent = [
+            await producer.send(topic, b"k", b"v", partition=n, timestamp_ms=at) for n, at in enumerate(times_ms)
+        ]
+        return [await acknowledged for acknowledged in sent]
+
+    assert await send() == [0, 0]
+    await asyncio.to_thread(own_kafka.stop)
+    await start(own_kafka)
+    transactions = producer._producer._txn_manager
+    assert transactions is not None
+    for partition in (0, 1):
+        transactions._sequence_numbers[TopicPartition(topic, partition)] = 0
+    assert await send() == [0, 1], "of the record of 1970 the broker has forgotten who sent it"
+    await producer.close()
     await log.close()
 
 
