@@ -33,8 +33,8 @@ Floats = npt.NDArray[np.float32]
 
 
 def vocabularies() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Reply words (after none and copy) and heard words (after none), in a fixed order."""
-    said = {w for p in TRAINING for w in (*p.reply, *p.word.split())} | {"zero", "start", "stop", "seconds"}
+    """Its own words (after the special ones) and heard words (after none), in a fixed order."""
+    said = {w for p in TRAINING for w in p.reply} | {"zero", "start", "stop", "seconds"}
     said |= {*COLOURS, *NUMBERS, *SPANISH.values(), *LISTENING, *TIMED_WORDS, *SIGNALS, *CATEGORIES}
     return (*SPECIAL_WORDS, *sorted(said)), ("<none>", *heard_words())
 

@@ -11,7 +11,7 @@ from training.bank import Bank, Utterance
 from training.phrases import BY_TEXT, NUMBERS, Phrase
 from training.script import TICK, Awaited, Due, Recipe, Script, UserTurn
 from training.sight import LEAST_TICKS, Show, draw_show
-from training.skills.words import CATEGORIES, SPANISH
+from training.skills.words import KINDS, SPANISH
 from training.synth import RATE_HZ
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def answered(task: str, word: str, heard: str) -> str:
     """What a standing task says to a word of the user; "" for nothing."""
     kind, _, argument = task.partition(" ")
     if kind == "cue":
-        return word if heard in CATEGORIES[argument] else ""
+        return word if heard in KINDS[argument] else ""
     if kind == "over":
         return word if _NUMBER.get(heard, 0) > int(argument) else ""
     if task == "spanish numbers":

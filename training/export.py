@@ -20,7 +20,7 @@ from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.lexicon import TABLES, WORDS
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
 from training.checkpoint import LAST, read
-from training.graft import GROWN
+from training.graft import GROWN, SILENT
 from training.learner import Learner
 from training.skills.words import LISTENING
 
@@ -39,8 +39,10 @@ def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float
     """Each weight between the two. What is learned from a release lies near it, and what lies between them has
     mostly the better of both (Wortsman et al. 2022, arXiv 2109.01903): what is new, and what was forgotten on the way.
 
-    Raises ``ValueError`` when they are not weights of one architecture and vocabulary, but for tasks that are new.
+    Raises ``ValueError`` when they are not weights of one architecture and vocabulary, but for tasks and inputs that are
+    new: those are as they were learned.
     """
+    former = {n: t for n, t in weights.items() if f"backbone.{n}".startswith(SILENT)} | former
     former = {n: _with_new_tasks(t, weights[n]) if n in TASK_ROWS and n in weights else t for n, t in former.items()}
     if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in former.items()}:
         raise ValueError("the former release is of another architecture or vocabulary")

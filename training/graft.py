@@ -26,7 +26,9 @@ SILENT = (
     "backbone.words_heard.",
     "backbone.reads.",
     "backbone.matched",
-)  # a new input begins without effect
+    "backbone.answers.",
+    "backbone.notes.",
+)  # a new input begins without effect, and nothing is noted
 NEW_ROWS = 0.3  # how large the rows of new words and tasks begin
 
 _LAYER = re.compile(r"backbone\.layers\.(\d+)\.")

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from services.encoder.model import TEXT_BUCKETS, EncoderNet
 from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, RECALL, SPECIAL_WORDS, TASKS, NanoConfig
-from services.interaction.nano.network import Decisions, NanoNet, TickInputs, trigger_of
+from services.interaction.nano.network import Decisions, NanoNet, TickInputs
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
 from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.skills.words import SPANISH
-from training.tensors import Tensors
+from training.tensors import HEARD_PLACE, Tensors
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.
 FLOOR_WEIGHTS = (0.8, 1.0, 1.0, 1.6)  # rare as it is, a yield that weighs more comes at every cough
@@ -23,17 +23,19 @@ EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
 SILENCE_WEIGHT = 0.7
 DUE_WEIGHT = 2.0  # of what a standing task has to say: words that may come at any moment are rare in each
 UNHEARD_WEIGHT = 0.3
+UNNOTED_WEIGHT = 0.4  # of a word that is not to be noted, against one that is
 PAUSE_WEIGHT = 0.3  # of half an audio token in which nobody speaks, against one of speech
 UNTOLD_WEIGHT = 0.4  # of a tick in which the word that an order waits for has not been told yet
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 0.8, "event": 1.0, "task": 1.5, "ending": 0.2}
-# Decisions that mean something in few ticks, averaged over those.
-SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.4, "manner": 0.2}
+# Decisions that mean something in few ticks, averaged over those; ``due`` is the text where a task has to speak.
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.4, "manner": 0.2, "due": 0.25, "note": 0.3}
 HINT_WEIGHTS = {"phones": 1.0, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 STRANGE_WORDS = 0.12  # of what is typed
 _DUE = frozenset((SPECIAL_WORDS[RECALL], *SPANISH.values()))
+_HEADS = {"due": "text"}  # losses of another's head and targets
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 12)
 
 
@@ -76,7 +78,7 @@ class Outputs(NamedTuple):
     def logits(self, name: str) -> Tensor:
         """Of one of ``LOSSES``."""
         there = self.hints.get(name)
-        decided: Tensor = getattr(self.decisions, name) if there is None else there
+        decided: Tensor = getattr(self.decisions, _HEADS.get(name, name)) if there is None else there
         return decided
 
 
@@ -98,6 +100,7 @@ class Learner(nn.Module):
             "text": tuple(_text_weight(word) for word in config.text_words),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
             "trigger": (UNTOLD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
+            "note": (UNNOTED_WEIGHT, 1.0),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
             "phones": (PAUSE_WEIGHT,) + (1.0,) * (PHONES - 1),
             "sight": (UNSEEN_WEIGHT,) + (1.0,) * (SIGHT_CLASSES["sight"] - 1),
@@ -144,7 +147,7 @@ class Learner(nn.Module):
         heard = self.backbone.listen(inputs)
         phones = self.backbone.hear_phones(heard, per_tick=False).float()
         x = self.backbone.understand(heard, inputs)
-        decisions = self.backbone.decide(x, trigger_of(inputs), per_tick=False)
+        decisions = self.backbone.decide(x, inputs, per_tick=False)
         return Outputs(decisions, {"phones": phones, **self.hints(x)})
 
     def hears(self, name: str) -> bool:
@@ -180,7 +183,7 @@ class Learner(nn.Module):
     def _cases(batch: Tensors, name: str) -> tuple[Tensor, Tensor]:
         """Flat places of what counts, and the targets there."""
         counting = batch.counting[name]
-        return counting, batch.targets[name].flatten()[counting]
+        return counting, batch.targets[_HEADS.get(name, name)].flatten()[counting]
 
     def _class_weights(self, name: str, counting: Tensor, target: Tensor) -> Tensor:
         weights: Tensor | None = getattr(self, f"weight_{name}", None)
@@ -193,7 +196,7 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
     sight, colour, fingers = (outputs.hints[name].argmax(-1) for name in SIGHT_CLASSES)
     text, event = decisions.text.argmax(-1), decisions.event.argmax(-1)
     heard, task, word = (d.argmax(-1) for d in (decisions.heard, decisions.task, decisions.word))
-    trigger = decisions.trigger.argmax(-1)
+    trigger, note = decisions.trigger.argmax(-1), decisions.note.argmax(-1)
     target = batch.targets
     counts, speaking = target["speak_counts"], target["user"] == 1
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
@@ -213,6 +216,8 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
         "order understood": (task == target["task"], (target["task"] > 1) & counts),
         "its word": (word == target["word"], (target["word"] > COPY) & counts),
         "its trigger": (trigger == target["trigger"], (target["trigger"] != NONE) & counts),
+        "noted": (note == 1, (target["note"] == 1) & counts),
+        "not noted": (note == 0, (target["note"] == 0) & counts & (batch.fed[..., HEARD_PLACE] != NONE)),
         "no false order": (task == KEEP, (target["task"] == KEEP) & counts),
         "sign of listening": (text == target["text"], (target["floor"] == BACKCHANNEL) & counts),
         "said while the user speaks": (text == target["text"], (target["text"] > COPY) & speaking & counts),

@@ -55,6 +55,7 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
     said: Counter[int] = Counter()
     aimed: dict[tuple[int, int], int] = {}
     told: dict[tuple[int, int], int] = {}
+    written_at: dict[tuple[int, int], int] = {}  # rightly or not
     free_from = 0
     for turn, word, tick in written(script.turns):
         place = (id(turn), said[id(turn)])
@@ -65,6 +66,7 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
         if drawn < LOST * faults or at >= script.ticks:
             continue
         script.told[at] = misheard(rng, word) if drawn < faults else word
+        written_at[place] = at
         if drawn >= faults:
             told[place] = at
         free_from = at + 1
@@ -75,6 +77,8 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
     for turn in script.turns:
         if turn.phrase is not None and (named := turn.phrase.trigger or turn.phrase.ends_with):
             turn.trigger_tick = _trigger_tick(turn, named, told)
+        if turn.phrase is not None and (place := _said_at(turn, turn.phrase.word)) in written_at:
+            turn.note_tick = written_at[place] + 1
     for waits in script.awaited:
         place = (id(waits.turn), waits.index)
         if place in told:
@@ -88,9 +92,16 @@ def _trigger_tick(turn: UserTurn, trigger: str, told: Mapping[tuple[int, int], i
     answer = turn.decision_tick + turn.delay_ticks
     if turn.kind == "typed":
         return answer
-    said = turn.text.split()
-    place = (id(turn), len(said) - 1 - said[::-1].index(trigger))
+    place = _said_at(turn, trigger)
     return max(told[place] + 1, answer) if place in told else -1
+
+
+def _said_at(turn: UserTurn, word: str) -> tuple[int, int]:
+    """The place of the turn's last mention of a word; one that is nowhere for none, and for what is typed."""
+    said = turn.text.split()
+    if turn.kind == "typed" or word not in said:
+        return (id(turn), -1)
+    return (id(turn), len(said) - 1 - said[::-1].index(word))
 
 
 def heard_ids(script: Script, ids: Mapping[str, int]) -> Ids:

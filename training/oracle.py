@@ -23,9 +23,10 @@ from services.interaction.nano.config import (
     RECALL,
     TASKS,
     USERS,
+    USERS_WORD,
 )
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.registers import Tokens, fed, moved
+from services.interaction.nano.registers import Tokens, fed, moved, recalled
 from services.interaction.protocol import Voice
 from training.phones import PAUSE, UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
@@ -50,10 +51,10 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class Targets:
-    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word), and
-    the pending inputs ``[T, 5]``. The others are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio
-    tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of ``SIGHTS`` is seen to happen), ``colour`` and ``fingers``
-    that are seen, ``[T]``."""
+    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word,
+    ``due_counts``: where a task says something), and the pending inputs ``[T, 5]``. The others are hints, and
+    ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
+    ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
     floor: Ids
     user: Ids
@@ -65,7 +66,9 @@ class Targets:
     manner: Ids
     ending: Ids
     trigger: Ids
+    note: Ids
     trigger_counts: npt.NDArray[np.bool_]
+    due_counts: npt.NDArray[np.bool_]
     phones: Ids
     sight: Ids
     colour: Ids
@@ -77,11 +80,12 @@ class Targets:
     @classmethod
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
-        floor, user, text, heard, event, task, word, manner, ending, trigger = np.zeros((10, ticks), dtype=np.int64)
+        floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
+        trigger, note = np.zeros((2, ticks), dtype=np.int64)
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
-        awaiting = np.zeros(ticks, dtype=bool)
+        awaiting, due = np.zeros((2, ticks), dtype=bool)
         return cls(
             floor=floor,
             user=user,
@@ -93,7 +97,9 @@ class Targets:
             manner=manner,
             ending=ending,
             trigger=trigger,
+            note=note,
             trigger_counts=awaiting,
+            due_counts=due,
             phones=phones,
             sight=sight,
             colour=colour,
@@ -111,6 +117,7 @@ class Oracle:
         self._script, self._text_ids, self._heard_ids = script, text_ids, heard_ids
         self._queue: deque[str] = deque()
         self._pace, self._wait = 1, 0
+        self._by_task = False  # what is queued is what a task has to say
         self._saying_pending = False
         self._mouth = dataclasses.replace(script.mouth)
         self._pending: deque[str] = deque()
@@ -124,6 +131,7 @@ class Oracle:
         self._late: list[Due] = []
         self._signs = set(script.signs)
         self._task, self._named, self._last = "none", "", ""
+        self._sayable = True  # the task's word is one of its own, or one that it could note
         self._awaiting: tuple[int, int, bool] | None = None  # from which tick on, which word, and whether it was told
         self._manner = Manner.STATEMENT
 
@@ -168,6 +176,9 @@ class Oracle:
             if self._interrupts(turn):
                 spoken_over = slice(turn.yield_tick, turn.yield_tick + turn.patience_ticks)
                 targets.speak_counts[spoken_over] &= targets.floor[spoken_over] != TAKE
+        for turn in self._script.turns:
+            if turn.note_tick >= 0:
+                targets.note[turn.note_tick : turn.note_tick + 1] = 1
         for first, end in self._script.unsure:
             targets.speak_counts[first:end] = False
         if self._script.listening:
@@ -192,7 +203,7 @@ class Oracle:
         if turn is not None:
             self._saying_pending = False
             targets.event[tick] = self._answer(tick, turn, targets)
-        self._meet_dues(tick)
+        self._meet_dues(tick, targets)
         room = self._mouth.state is not Voice.BUSY
         if heard:
             targets.floor[tick] = TAKE
@@ -201,6 +212,7 @@ class Oracle:
             self._wait -= 1
             if self._wait <= 0 and room:
                 self._say(tick, targets, self._queue.popleft())
+                targets.due_counts[tick] = self._by_task
                 self._wait = self._pace
             return
         if tick in self._signs and not heard:
@@ -239,16 +251,20 @@ class Oracle:
         place = LISTENING.index(self._last) + 1 if self._last in LISTENING else 0
         return LISTENING[place % len(LISTENING)]
 
-    def _meet_dues(self, tick: int) -> None:
-        """What a standing task has to say now, if the task still stands and nothing else is being said."""
+    def _meet_dues(self, tick: int, targets: Targets) -> None:
+        """What a standing task has to say now, if the task still stands and nothing else is being said; nobody knows
+        where it could not know its word."""
         while self._dues and self._dues[0].tick + DUE_TICKS < tick:
             self._dues.popleft()
         come = self._dues and self._dues[0].tick + self._dues[0].delay_ticks <= tick
         if come and not self._queue and self._mouth.state is not Voice.BUSY:
             due = self._dues.popleft()
-            if due.task == self._task:
+            if due.word not in self._text_ids and not (self._sayable and due.word == self._named):
+                targets.speak_counts[tick : tick + DUE_TICKS] = False
+            elif due.task == self._task:
                 self._late.append(due)
                 self._queue.append(due.word)
+                self._by_task = True
                 self._pace, self._wait, self._manner = 1, 0, due.manner
 
     def _answer(self, tick: int, turn: UserTurn, targets: Targets) -> int:
@@ -258,13 +274,15 @@ class Oracle:
         if self._task == TASKS[COUNT_TO] and not self._queue:  # it has ended: the registers know by themselves
             self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
+        self._by_task = False
         self._manner = manner_of(phrase)
         self._pace = COUNT_PACE_TICKS if phrase.intent.startswith("count_") else 1
         self._wait = 0
         if phrase.task:
             self._task, self._named = phrase.task, phrase.word
             targets.task[tick] = 1 + TASKS.index(phrase.task)
-            targets.word[tick] = self._text_ids[phrase.word] if phrase.word else NONE
+            targets.word[tick] = self._text_ids.get(phrase.word, USERS_WORD) if phrase.word else NONE
+            self._sayable = phrase.word in self._text_ids or turn.note_tick >= 0
             self._await_word(tick, turn, phrase.trigger)
         elif phrase.ends_with and self._task == "none":
             self._task, self._named = TASKS[COUNT_TO], ""
@@ -386,5 +404,5 @@ def fed_back(targets: Targets, heard: Ids) -> Ids:
     columns = (*decided, heard)
     for floor, user, text, *moving in zip(*(column.tolist() for column in columns), strict=True):
         rows.append(fed(before))
-        before = moved(before, floor, user, before.word if text == RECALL else text, *moving)
+        before = moved(before, floor, user, recalled(before) if text == RECALL else text, *moving)
     return np.array(rows, dtype=np.int64)

@@ -7,9 +7,10 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from training.skills.intents import FIXED
-from training.skills.orders import CONFIRMED, FINGERS, HOW_LONG, Order, orders
+from training.skills.orders import CONFIRMED, FILLINGS, FINGERS, HOW_LONG, Order, newer_orders, orders
 from training.skills.overlap import interrupting
 from training.skills.requests import is_command, requests
 from training.skills.speech import free_speech
@@ -218,9 +219,8 @@ def _order(order: Order) -> Phrase:
 
 def _orders() -> list[Phrase]:
     asked = (("how_long", HOW_LONG), ("fingers", FINGERS))
-    evaluated = _evaluated()
     return [
-        *(_order(o) for o in orders() if not (o.framed and _plain(o.text) in evaluated)),
+        *(_order(o) for o in orders() if not _evaluates(o.text)),
         *(
             Phrase(text, intent, UNSEEN, held_out)
             for intent, halves in asked
@@ -252,6 +252,9 @@ def _interruptions(known: Iterable[Phrase]) -> Iterator[Phrase]:
                     yield dataclasses.replace(drawn[text], text=said, framed=True)
 
 
+TELLING = 3  # words of a template that tell what is asked for
+
+
 def check_split(phrases: Iterable[Phrase]) -> None:
     """Raises ``ValueError`` when one of them, or a backchannel, is said in the behaviour report's scenarios.
 
@@ -264,8 +267,28 @@ def check_split(phrases: Iterable[Phrase]) -> None:
             raise ValueError(f"{text!r} is evaluated with: it may not be trained on")
 
 
-def _evaluated() -> set[str]:
-    return {_plain(text) for text in evaluation().phrasings}
+@cache
+def _evaluated() -> frozenset[str]:
+    return frozenset(_plain(text) for text in evaluation().phrasings)
+
+
+def _evaluates(order: str) -> bool:
+    """Whether the behaviour report asks for something in these words, with these fillings or others, maybe with some
+    words around them."""
+    framed = f" {_frame(order)} "
+    return _plain(order) in _evaluated() or any(f" {frame} " in framed for frame in _evaluated_frames())
+
+
+def _frame(text: str) -> str:
+    """An order without what differs from one to the next of its template."""
+    return " ".join("_" if word in FILLINGS else word for word in _plain(text).split())
+
+
+@cache
+def _evaluated_frames() -> frozenset[str]:
+    """Those that have slots, and say something beside them."""
+    frames = {_frame(text) for text in evaluation().phrasings}
+    return frozenset(f for f in frames if "_" in f.split() and sum(word != "_" for word in f.split()) >= TELLING)
 
 
 def _plain(text: str) -> str:
@@ -274,7 +297,8 @@ def _plain(text: str) -> str:
 
 _KNOWN = _fixed() + _counts() + _open() + _orders()
 _PLAIN: tuple[Phrase, ...] = (*_KNOWN, *_requests(_KNOWN))
-PHRASES: tuple[Phrase, ...] = (*_PLAIN, *_interruptions(_PLAIN))
+_NEWER = tuple(_order(o) for o in newer_orders(orders()) if not _evaluates(o.text))
+PHRASES: tuple[Phrase, ...] = (*_PLAIN, *_interruptions(_PLAIN), *_NEWER)
 check_split(PHRASES)
 TRAINING = tuple(p for p in PHRASES if not p.held_out)
 HELD_OUT = tuple(p for p in PHRASES if p.held_out)

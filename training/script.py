@@ -36,6 +36,7 @@ class UserTurn:
     word_ends: list[int] | None
     delay_ticks: int = 0
     patience_ticks: int = 0  # nano goes on for so long beyond ``yield_tick``; what it does there doesn't count
+    note_tick: int = -1  # in which the word that an order is to say is noted: it was written down before; -1: never
     trigger_tick: int = -1  # in which it can be known which word an order waits for: it has been told; -1: never
     voice: str = ""
     phones: list[Phone] | None = None

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from services.interaction.nano.config import COPY
+from services.interaction.nano.config import COPY, NONE
 from training.data import Batch
 
-DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger")
+DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger", "note")
+PARTS = ("due",)  # of another decision's ticks
+HEARD_PLACE = -2  # of what is fed: the word that the tick before wrote down, see ``registers.fed``
 HINTS = ("phones", "sight", "colour", "fingers")
 
 
@@ -36,12 +38,17 @@ class Tensors(NamedTuple):
 
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
     """Where a decision counts: ``word`` where a task is set that has one, ``trigger`` until one is known, ``manner``
-    where something of its own is said, and hints where one is known."""
+    where something of its own is said, ``due`` where a task says it,
+    ``note`` where a word was written down in the tick before, and hints where one is known."""
     if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
     counting: npt.NDArray[np.bool_] = batch.targets["heard_counts" if name == "heard" else "speak_counts"]
     if name == "word":
         return counting & (batch.targets["task"] > 1)
+    if name == "due":
+        return np.asarray(counting & batch.targets["due_counts"])
+    if name == "note":
+        return np.asarray(counting & (batch.fed[..., HEARD_PLACE] != NONE))
     if name == "trigger":
         return np.asarray(counting & batch.targets["trigger_counts"])
     return counting & (batch.targets["text"] > COPY) if name == "manner" else counting
@@ -54,7 +61,7 @@ def tensors(batch: Batch, device: torch.device) -> Tensors:
         tensor = torch.from_numpy(array)
         return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
-    counting = {name: np.flatnonzero(counts(batch, name)) for name in (*DECISIONS, *HINTS)}
+    counting = {name: np.flatnonzero(counts(batch, name)) for name in (*DECISIONS, *PARTS, *HINTS)}
     return Tensors(
         codes=move(batch.codes),
         targets={name: move(array) for name, array in batch.targets.items()},

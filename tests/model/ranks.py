@@ -18,7 +18,7 @@ from training.sizes import config_of
 
 PLAN = Plan(warmup=1, rate=1e-3, threads=1, bf16=False, vary=False, muon=False, sessions=2, ticks=8)
 CLASSES = {"floor": 4, "user": 3, "text": 40, "heard": 60, "event": 4, "task": 9, "word": 40, "manner": 3, "ending": 2}
-CLASSES |= {"trigger": 60}
+CLASSES |= {"trigger": 60, "note": 2}
 
 
 def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
@@ -32,6 +32,7 @@ def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:
     targets["speak_counts"] = rng.random(shape) < (0.9 if number % 2 else 0.3)
     targets["heard_counts"] = rng.random(shape) < 0.5
     targets["trigger_counts"] = rng.random(shape) < 0.2
+    targets["due_counts"] = rng.random(shape) < 0.2
     seen = np.array([[0, 2], [1, 5]] if number % 2 else np.zeros((0, 2)), dtype=np.int64)
     return Batch(
         codes=rng.integers(0, 128, (*shape, AUDIO_TOKENS, 8, 80), dtype=np.uint8),

@@ -12,7 +12,18 @@ from safetensors.torch import save_file
 
 from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
-from services.interaction.nano.config import COPY, HEAR, NONE, RECALL, TASKS, NanoConfig
+from services.interaction.nano.awaiting import awaited, kinds_of_tasks, likelihood
+from services.interaction.nano.config import (
+    COPY,
+    EVENTS,
+    HEAR,
+    NONE,
+    PERIODS_TICKS,
+    RECALL,
+    TASKS,
+    USERS_WORD,
+    NanoConfig,
+)
 from services.interaction.nano.lexicon import WORDS, Lexicon, Search
 from services.interaction.nano.model import (
     CONFIG,
@@ -23,7 +34,7 @@ from services.interaction.nano.model import (
     VersionMismatch,
     backbone_version,
 )
-from services.interaction.nano.network import spotting
+from services.interaction.nano.network import NanoNet, TickInputs, spotting
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import Voice
@@ -149,22 +160,22 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     item = frames("a", 1)[0]
     waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
     nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0])
+    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
-    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0])
+    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
     assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0 unheard-of", True)
     assert Tokens(*spoken.tokens).heard == SMALL.heard_words.index("h0"), "the next tick is told, by its first word"
-    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0], ["unheard-of"])
+    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0, 0], ["unheard-of"])
     assert Tokens(*strange.tokens).heard == len(SMALL.heard_words), "one more than the last"
-    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
     waiting_for_its_voice = Tokens(*spoken.tokens)._replace(text=NONE)
-    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
-    assert nano._decide(nothing, NOTHING_YET, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
-    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0])
+    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano._decide(nothing, NOTHING_YET, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
+    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
-    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0]).floor is Floor.HOLD, "nothing was said"
+    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0]).floor is Floor.HOLD, "nothing was said"
 
 
 def test_whether_to_speak_is_decided_before_what_to_say():
@@ -192,11 +203,11 @@ def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
 def test_a_client_is_told_what_the_model_keeps_in_mind():
     nano, item = model(), frames("a", 1)[0]
     timer = TASKS.index("timer 5")
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0, 0])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0, 0, 0])
     assert order.ui == {"standing_task": "timer 5", "word": "t1"}
-    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0])
+    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0, 0])
     assert after.ui == {}, "nothing has changed"
-    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0])
+    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
     assert done.ui == {"standing_task": "none", "word": ""}
 
 
@@ -204,10 +215,10 @@ def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
     nano = model()
     item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)
     standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 5)
-    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0])
+    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (said.text, said.floor) == ("t2", Floor.TAKE)
     assert Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
-    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
+    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
 
 
 def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
@@ -226,25 +237,75 @@ def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
 def test_a_word_to_listen_for_stands_and_goes_with_its_task():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, 7])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, 7, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
-    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3])
+    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3, 0])
     assert (kept.ui, Tokens(*kept.tokens).trigger) == ({}, 7), "whatever the head says meanwhile, and after its word"
-    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 4, 0, 0, 9])
+    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 4, 0, 0, 9, 0])
     assert (timer.ui, Tokens(*timer.tokens).trigger) == ({"standing_task": "timer 3", "word": "t1"}, NONE)
 
 
 def test_a_word_to_listen_for_may_be_told_after_the_order_is_understood():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, NONE])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, NONE, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": ""}
-    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE])
-    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7])
+    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0])
+    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0])
     assert told.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
     assert Tokens(*told.tokens).age == 2
-    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7])
+    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0])
     assert (idle.ui, Tokens(*idle.tokens).trigger) == ({}, NONE), "nothing stands that could wait for it"
+
+
+def test_one_question_is_not_given_to_the_background_twice():
+    nano, item = model(), frames("a", 1)[0]
+    delegates = [0, 0, 0, 0, EVENTS.index("delegate"), 0, 0, 0, 0, NONE, 0]
+    first = nano._decide(item, NOTHING_YET, delegates)
+    again = nano._decide(item, Tokens(*first.tokens), delegates)
+    still = nano._decide(item, Tokens(*again.tokens), delegates)
+    done = nano._decide(item, Tokens(*still.tokens), [0] * 11)
+    another = nano._decide(item, Tokens(*done.tokens), delegates)
+    assert [o.delegate for o in (first, again, still, done, another)] == [True, False, False, False, True]
+
+
+def test_a_word_of_the_users_is_noted_when_it_has_been_written_down_and_said_when_it_is_due():
+    nano, item = model(), frames("a", 1)[0]
+    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
+    nothing, notes = [0] * 11, [*[0] * 10, 1]
+    sets = [1, 2, 3, 0, 0, 1 + TASKS.index("every 2"), USERS_WORD, 0, 0, NONE, 0]
+    says = [1, 0, RECALL, 0, 0, 0, 0, 0, 0, NONE, 0]
+    order = nano._decide(item, NOTHING_YET, sets, ["h25"])
+    assert order.ui == {"standing_task": "every 2", "word": ""}, "it is not known yet"
+    assert Tokens(*order.tokens).heard == len(SMALL.heard_words), "no head has this word, the lexicon has"
+    assert nano._decide(item, Tokens(*order.tokens), says).text == "", "there is none to say"
+    noted = nano._decide(item, Tokens(*order.tokens), notes, ["h3"])
+    assert noted.ui == {"standing_task": "every 2", "word": "h25"}, "the word of the tick before, not of this one"
+    other = nano._decide(item, Tokens(*noted.tokens), nothing, ["h4"])
+    said = nano._decide(item, Tokens(*other.tokens), says)
+    after = Tokens(*said.tokens)
+    assert (said.text, said.say_pending, said.floor) == ("h25", False, Floor.TAKE)
+    assert (after.text, after.last, after.noted, after.age) == (RECALL, RECALL, nano.lexicon.words.index("h25") + 1, 0)
+    assert TASKS[after.task] == "every 2" and Tokens(*other.tokens).age == 2
+    assert nano._decide(item, after, [1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t2", "its own words as before"
+    unheard = nano._decide(item, Tokens(*said.tokens), notes)
+    assert Tokens(*unheard.tokens).noted == after.noted, "nothing was written down that could be noted"
+    limits = [(*after[:-2], 31, 0), (*after[:-2], 0, 31)]
+    for tokens in limits:
+        with pytest.raises(ValueError, match="not this model's tokens"):
+            nano._check(tokens)
+
+
+def test_a_noted_word_may_come_before_the_order_is_understood():
+    nano, item = model(), frames("a", 1)[0]
+    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
+    first = nano._decide(item, NOTHING_YET, [0] * 11, ["h25"])
+    noted = nano._decide(item, Tokens(*first.tokens), [*[0] * 10, 1])
+    sets = [1, 2, 3, 0, 0, 1 + TASKS.index("timer 2"), USERS_WORD, 0, 0, 0, 0]
+    order = nano._decide(item, Tokens(*noted.tokens), sets)
+    assert order.ui == {"standing_task": "timer 2", "word": "h25"}
+    said = nano._decide(item, Tokens(*order.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert said.text == " h25" and Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
 
 
 def test_a_skipped_tick_and_a_restore_keep_the_word_to_listen_for():
@@ -256,18 +317,64 @@ def test_a_skipped_tick_and_a_restore_keep_the_word_to_listen_for():
     assert (TASKS[quiet.task], quiet.word, quiet.trigger, quiet.age) == ("hear", 5, 8, 1)
 
 
-def test_decisions_know_whether_the_awaited_word_is_what_they_write_down():
-    net, d = network(), SMALL.d
-    x = torch.randn(1, 1, 6, d, generator=torch.manual_seed(3))
-    nothing = torch.zeros(1, 1, dtype=torch.int64)
-    without = net.decide(x, nothing, per_tick=True)
-    likely = without.heard.argmax(-1)
-    assert likely.item() != 0
-    found = net.decide(x, likely, per_tick=True)
-    assert torch.equal(found.heard, without.heard), "the transcript does not depend on it"
-    assert not torch.equal(found.text, without.text)
-    assert spotting(without.heard, likely[..., None])[0, 0, 0] > 0.3
-    assert not spotting(without.heard, nothing[..., None]).any()
+def standing(task: int, trigger: int = NONE, heard: int = NONE) -> TickInputs:
+    """A tick of nothing else than a task that stands, and a word that was told."""
+    before = Tokens(task=task, trigger=trigger, heard=heard)
+    nothing = torch.zeros(1, 1, SMALL.d)
+    no = torch.zeros(1, 1, dtype=torch.bool)
+    return TickInputs(
+        audio=torch.zeros(1, 1, 4, SMALL.d),
+        video=nothing,
+        has_video=no,
+        text=nothing,
+        has_text=no,
+        fed=torch.tensor([[fed(before)]]),
+        pending=torch.zeros(1, 1, 5, dtype=torch.int64),
+        time=torch.zeros(1, 1, 2 * len(PERIODS_TICKS)),
+    )
+
+
+def test_decisions_know_whether_an_awaited_word_is_what_they_write_down():
+    net = NanoNet(dataclasses.replace(SMALL, kinds={"fruit": tuple(SMALL.heard_words[1:])}))
+    net.load_state_dict(network().state_dict())
+    x = torch.randn(1, 1, 6, SMALL.d, generator=torch.manual_seed(3))
+    without = net.decide(x, standing(HEAR), per_tick=True)
+    likely = int(without.heard.argmax())
+    assert likely != NONE
+    for task, trigger in ((HEAR, likely), (TASKS.index("cue fruit"), NONE)):
+        found = net.decide(x, standing(task, trigger), per_tick=True)
+        assert torch.equal(found.heard, without.heard), "the transcript does not depend on it"
+        assert not torch.equal(found.text, without.text)
+    other = net.decide(x, standing(TASKS.index("cue animal")), per_tick=True)
+    assert torch.equal(other.text, without.text), "a kind that has no words"
+
+
+def test_a_task_waits_for_the_words_of_its_kind_and_for_its_trigger():
+    kinds = {"fruit": ("h1", "h2", "unwritten"), "number": ("h3", "h4", "h5")}
+    table = kinds_of_tasks(dataclasses.replace(SMALL, kinds=kinds))
+    place = {word: at for at, word in enumerate(SMALL.heard_words)}
+
+    def waits(task: str, word: str, trigger: str = "") -> bool:
+        ids = (TASKS.index(task), place.get(trigger, NONE), place.get(word, len(place)))
+        return bool(awaited(table, *(torch.tensor([[each]]) for each in ids)))
+
+    assert [w for w in place if waits("cue fruit", w)] == ["h1", "h2"]
+    assert [w for w in place if waits("over 3", w)] == []
+    assert [w for w in place if waits("spanish numbers", w)] == ["h3", "h4", "h5"]
+    assert not waits("cue animal", "h1") and not waits("none", "h1")
+    assert waits("hear", "h6", "h6") and not waits("hear", "h6", "h7")
+    assert not waits("hear", SMALL.heard_words[NONE]) and not waits("hear", "nobody writes this")
+
+
+def test_a_likelihood_is_told_as_it_is_and_by_its_logarithm():
+    table = torch.zeros(len(TASKS), 4, dtype=torch.bool)
+    table[3, 1:3] = True
+    words = torch.tensor([[[0.1, 0.2, 0.3, 0.4]]]).expand(3, -1, -1)
+    likely = likelihood(table, words, torch.tensor([HEAR, 3, HEAR]), torch.tensor([3, NONE, NONE]))
+    assert torch.allclose(likely.flatten(), torch.tensor([0.4, 0.5, 0.0]))
+    told = spotting(likely)
+    assert torch.equal(told[..., 0], likely[..., 0])
+    assert told[0, 0, 1] < told[1, 0, 1] < 1.0 and not told[2].any()
 
 
 def test_what_the_search_finds_is_written_down_and_told_to_the_next_tick(monkeypatch):

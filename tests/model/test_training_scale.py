@@ -157,6 +157,12 @@ def test_a_release_may_be_averaged_with_the_one_it_was_learned_from(tmp_path):
     for name, tensor in learned.items():
         assert torch.equal(tensor[:-1], averaged(second, first, 0.25)[name][:-1])
         assert torch.equal(tensor[-1], (second if name in TASK_ROWS else both)[name][-1]), "a new task is as learned"
+    unanswering = {name: t for name, t in first.items() if name != "answers.weight"}
+    learned = averaged(second, unanswering, 0.25)
+    assert torch.equal(learned["answers.weight"], second["answers.weight"]), "a new input is as learned"
+    assert torch.equal(learned["norm.weight"], both["norm.weight"])
+    with pytest.raises(ValueError, match="another architecture"):
+        averaged(second, {name: t for name, t in first.items() if name != "norm.weight"}, 0.25)
     with pytest.raises(ValueError, match="another architecture"):
         averaged(second, fewer | {"norm.weight": first["norm.weight"][:-1]}, 0.25)
     words = (*config.heard_words[:-1], "another")

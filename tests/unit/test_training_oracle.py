@@ -8,8 +8,8 @@ import random
 import numpy as np
 
 from schemas.records import Manner
-from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS
-from services.interaction.nano.registers import Tokens, fed, moved, table_sizes
+from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS, USERS_WORD
+from services.interaction.nano.registers import Tokens, fed, moved, recalled, table_sizes
 from services.interaction.protocol import Voice
 from training.data import vocabularies
 from training.errands import answered, await_triggers, corrected
@@ -19,8 +19,10 @@ from training.oracle import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING
 from training.phones import PAUSE, UNKNOWN
 from training.phrases import BY_TEXT, TRAINING
 from training.script import TICK, Due, Script, UserTurn
+from training.skills.orders import newer_orders, orders
 
 SAID, HEARD = vocabularies()
+NEWER = {order.text for order in newer_orders(orders())}
 SAID_IDS = {word: n for n, word in enumerate(SAID)}
 HEARD_IDS = {word: n for n, word in enumerate(HEARD) if n}
 
@@ -45,7 +47,7 @@ def _tokens(targets) -> list[Tokens]:
     columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
     made = [Tokens()]
     for floor, user, text, *rest in zip(*(column.tolist() for column in columns), strict=True):
-        made.append(moved(made[-1], floor, user, made[-1].word if text == RECALL else text, *rest))
+        made.append(moved(made[-1], floor, user, recalled(made[-1]) if text == RECALL else text, *rest))
     return made[1:]
 
 
@@ -313,6 +315,42 @@ def test_where_it_is_not_known_when_the_awaited_word_is_said_nothing_is_learned_
     targets, _ = _run(script.turns, unsure=script.unsure)
     assert not targets.speak_counts[20:28].any()
     assert targets.speak_counts[28:].all()
+
+
+def _saying(faults: float, seed: int = 2):
+    """An order to say a word of the user's, after two seconds, of eight ticks; and what the oracle makes of it."""
+    phrase = next(p for p in TRAINING if p.text in NEWER and p.task == "timer 2" and p.words[-1] == p.word)
+    order = _turn(phrase.text, 2, 10, word_ends=[2 * TICK + (n + 1) * TICK for n in range(len(phrase.words))])
+    script = Script(60, np.zeros(60 * TICK, np.float32), [order])
+    overhear(random.Random(seed), script, faults)
+    script.dues = [Due(19, phrase.word, "timer 2")]
+    targets, words = _run(script.turns, dues=script.dues)
+    return order, script, targets, words
+
+
+def test_a_word_of_the_users_is_noted_when_it_was_written_down_and_recalled_when_it_is_due():
+    order, script, targets, words = _saying(faults=0.0)
+    word = order.phrase.word
+    assert word not in SAID and script.told[order.note_tick - 1] == word
+    assert np.flatnonzero(targets.note).tolist() == [order.note_tick]
+    assert words == {10: "okay", 19: word}
+    assert targets.word[10] == USERS_WORD
+    assert targets.text[19] == RECALL and targets.due_counts[19] and targets.due_counts.sum() == 1
+    tokens = _tokens(targets)
+    assert [t.text for t in tokens[18:20]] == [NONE, RECALL]
+    assert [TASKS[t.task] for t in tokens[18:20]] == ["timer 2", "none"], "it is done"
+    assert targets.speak_counts.all()
+
+
+def test_a_word_that_was_not_written_down_is_nobodys_to_say():
+    lost = [made for seed in range(9) if (made := _saying(1000.0, seed))[0].note_tick < 0]
+    noted = [made for seed in range(30) if (made := _saying(3.0, seed))[0].note_tick >= 0]
+    wrong = [made for made in noted if made[1].told[made[0].note_tick - 1] != made[0].phrase.word]
+    assert lost and wrong
+    for _, _, targets, words in lost:
+        assert words == {10: "okay"} and not targets.speak_counts[19:].all() and not targets.note.any()
+    for order, _, _, words in wrong:
+        assert words == {10: "okay", 19: order.phrase.word}, "it says what it was told, whatever that is"
 
 
 def _counting(to: str, start: int = 2, **more) -> UserTurn:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from services.interaction.nano.config import COLOURS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
 from training.skills import clauses
-from training.skills.triggers import triggers
+from training.skills.triggers import sayable, triggers
 from training.skills.words import (
     ACTIONS,
     CATEGORIES,
@@ -29,6 +29,8 @@ CONFIRMED = ("okay",)
 PER_KIND = 600  # combinations of a kind that are spoken; each voice says a share of them
 FRAMED = 400  # more of a kind, with words around them
 JOINED = 450  # more of a kind, put together of clauses
+OPEN_WORDS = {"timer": 420, "every": 420, "cue": 260, "over": 140, "hear": 380}  # orders to say any word of the user's
+SEEN = 360  # more of each kind about what is seen, put together of clauses
 _BEFORE = (
     "okay; now; hey; so; fine; right; listen; okay now; well; hello; next; and now; one more thing; hi there; good"
 ).split("; ")
@@ -266,6 +268,12 @@ FINGERS = (
     ).split("; "),
 )  # fmt: skip
 
+FILLINGS = frozenset(
+    {"a", "an", *NUMBERS, *COLOURS, *CATEGORIES, *TIMED_WORDS, *SIGNALS, *THINGS, *MOVES, *MOVES.values()}
+    | {word for half in (False, True) for words in (sayable(half), triggers(half)) for word in words}
+)
+"""What the templates' slots may hold, and articles."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -350,6 +358,35 @@ def joined_orders() -> Iterator[Order]:
             text = _in_words(clauses.template(kind, rng), fillings)
             if " ".join(text.split()[:2]) not in refused:
                 yield Order(text, kind, task, word, False, fillings.get("x", ""), framed=True)
+
+
+def newer_orders(known: Iterable[Order]) -> Iterator[Order]:
+    """Orders to say a word that is none of nano's own, of both halves (half of the held-out ones are about words of the
+    training half), and more about what is seen."""
+    rng = random.Random("newer orders")
+    seen = {order.text for order in known}
+    for kind, wanted in OPEN_WORDS.items():
+        for held_out in (False, True):
+            templates, refused = _TEMPLATES[kind][held_out].split("; "), set() if held_out else _refused(kind)
+            for _ in range(wanted // 7 if held_out else wanted):
+                joined = kind in clauses.KINDS and not held_out and rng.random() < 0.4
+                template = clauses.template(kind, rng) if joined else rng.choice(templates)
+                task, fillings, _ = _hearing(rng, held_out) if kind == "hear" else _filled(kind, rng)
+                word = rng.choice([w for w in sayable(held_out and rng.random() < 0.5) if w not in fillings.values()])
+                text = _in_words(template, fillings | {"w": word})
+                if not held_out and not joined and rng.random() < 0.35:
+                    text = _around(rng, text, refused)
+                if text not in seen and not (" ".join(text.split()[:2]) in refused and joined):
+                    seen.add(text)
+                    yield Order(text, kind, task, word, held_out, fillings.get("x", ""), framed=True)
+    for kind in clauses.SEEN:
+        refused = _refused(kind)
+        for _ in range(SEEN):
+            task, fillings, word = _filled(kind, rng)
+            text = _in_words(clauses.template(kind, rng), fillings)
+            if text not in seen and " ".join(text.split()[:2]) not in refused:
+                seen.add(text)
+                yield Order(text, kind, task, word, False, framed=True)
 
 
 def _refused(kind: str) -> set[str]:

@@ -27,6 +27,25 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "day": tuple("monday tuesday wednesday thursday friday saturday sunday".split()),
     "city": tuple("london paris berlin rome madrid tokyo sydney boston vienna lisbon dublin chicago".split()),
 }  # fmt: skip
+# Others of a kind that the transcript can write; none of the carriers was made of them.
+_MORE = {
+    "fruit": "apples bananas",
+    "animal": (
+        "ants bat bats bear bears bee bees birds bull camel cats cattle chickens cows crocodile deer dinosaurs dogs ducks "
+        "eagle eagles frog goose horses insects kitten koala parrot puppy salmon shark snail snake snakes spiders turkey"
+    ),
+    "number": " ".join(NUMBERS[10:]),
+    "vehicle": "aircraft airplane automobile boats cars jet motorbike planes ships trains",
+    "drink": "alcohol champagne whiskey",
+    "day": "sundays",
+    "city": (
+        "atlanta bangkok beijing bristol budapest copenhagen dallas delhi denver glasgow hamburg havana helsinki istanbul "
+        "krakow leeds lima milan moscow mumbai munich nairobi naples osaka oslo oxford seattle shanghai stockholm toronto "
+        "venice warsaw washington"
+    ),
+}
+KINDS = {kind: (*words, *(w for w in _MORE.get(kind, "").split() if w not in words)) for kind, words in CATEGORIES.items()}
+"""What belongs to each kind: see ``NanoConfig.kinds``."""
 SPANISH = dict(
     zip(
         [*NUMBERS[:10], "red", "green", "blue", "yellow", "white", "black", "orange", "pink", "brown", "grey"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ TASKS = (
     "count to",
 )
 HEAR, COUNT_TO = TASKS.index("hear"), TASKS.index("count to")
+USERS_WORD = COPY  # of the word head: the task's word is the user's, see ``Tokens.noted``
 KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 
 
@@ -74,6 +75,7 @@ class NanoConfig:
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
     would win wherever it is clear that an answer is due, but not which.
     ``yield_logit`` is added to the logit of yielding: below 0, it must be surer that it is interrupted.
+    ``kinds`` are the user's words that standing tasks wait for, by kind: those of ``CUES``, numbers in their order.
     """
 
     d: int
@@ -96,6 +98,7 @@ class NanoConfig:
     signs: tuple[str, ...] = ()
     phones_after: int = 0
     yield_logit: float = 0.0
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rules(self) -> str:
@@ -103,6 +106,7 @@ class NanoConfig:
         else, and a replay must not take the one for the other."""
         parts = [f"~{self.temperature:g}"] if self.temperature else []
         parts += [f"~y{self.yield_logit:g}"] if self.yield_logit else []
+        parts += [f"~k{zlib.crc32(repr(sorted(self.kinds.items())).encode()):08x}"] if self.kinds else []
         return "".join(parts + ([f"~s{zlib.crc32(' '.join(self.signs).encode()):08x}"] if self.signs else []))
 
     @property
@@ -126,4 +130,5 @@ class NanoConfig:
     def from_dict(cls, raw: dict[str, Any]) -> NanoConfig:
         """Raises ``TypeError`` when a field is missing or unknown."""
         fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()}
+        fields["kinds"] = {kind: tuple(words) for kind, words in raw.get("kinds", {}).items()}
         return cls(**fields)

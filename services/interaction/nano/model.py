@@ -38,7 +38,7 @@ from services.interaction.nano.layers import LayerState, ring_view
 from services.interaction.nano.lexicon import Lexicon, Search
 from services.interaction.nano.network import Decisions, NanoNet, StepPlace, TickInputs, time_table
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.registers import LIMITS, Tokens, fed, moved
+from services.interaction.nano.registers import LIMITS, Tokens, fed, moved, recalled
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import StepInput, StepOutput, Voice
 from services.interaction.randomness import choose, uniforms
@@ -131,6 +131,7 @@ class NanoModel:
         if lexicon is not None:
             self.name += f".{lexicon.version}"
         self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
+        self._written = {} if lexicon is None else {word: at for at, word in enumerate(lexicon.words, 1)}
         self.name += config.rules
         if device != "cpu":
             self.name += f"@{device}"
@@ -280,6 +281,7 @@ class NanoModel:
             floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
         )
         limits = limits._replace(trigger=len(self.config.heard_words), heard=len(self.config.heard_words) + 1)
+        limits = limits._replace(written=1 + len(self._written), noted=1 + len(self._written))
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
@@ -374,10 +376,12 @@ class NanoModel:
         Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
         none, and whoever is still heard has the floor until it yields.
         """
-        floor, user, text, _, event, task, word, manner, _, trigger = chosen
+        floor, user, text, _, event, task, word, manner, _, trigger, notes = chosen
         voice = item.voice
         if text == RECALL:
-            text = before.word if before.word > RECALL else NONE
+            text = recalled(before)
+        if text == RECALL and not before.noted:
+            text = NONE
         if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
             text = NONE
         if floor == _BACKCHANNEL:
@@ -388,11 +392,12 @@ class NanoModel:
             floor = _HOLD
         if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
             event = 0
-        spoken = self.config.text_words[text] if text > COPY else ""
+        spoken = self._recalled(before) if text == RECALL else self.config.text_words[text] if text > COPY else ""
         going_on = before.text != NONE or before.floor == _TAKE  # maybe it waited for its voice
         said = f" {spoken}" if spoken and going_on else spoken
         heard = self._heard.get(written[0], len(self.config.heard_words)) if written else NONE
-        after = moved(before, floor, user, text, event, task, word, trigger, heard)
+        at = self._written.get(written[0], NONE) if written else NONE
+        after = moved(before, floor, user, text, event, task, word, trigger, heard, at, notes)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
@@ -401,19 +406,28 @@ class NanoModel:
             user_text="".join(f" {said}" for said in written),
             say_pending=text == COPY,
             drop_pending=event == _DROP,
-            delegate=event == _DELEGATE,
+            delegate=event == _DELEGATE and before.event != _DELEGATE,  # it is the same question still
             cancel=event == _CANCEL,
             manner=MANNERS[manner],
             ui=self._shown(before, after),
         )
 
+    def _recalled(self, tokens: Tokens) -> str:
+        """The standing task's word."""
+        text = recalled(tokens)
+        if text != RECALL:
+            return self.config.text_words[text] if text != NONE else ""
+        return self.lexicon.words[tokens.noted - 1] if self.lexicon is not None and tokens.noted else ""
+
     def _shown(self, before: Tokens, after: Tokens) -> dict[str, str]:
         """What a client may show: the standing task, the word that it is to say, and the one that it listens for,
         whenever another one stands."""
-        if (after.task, after.word, after.trigger) == (before.task, before.word, before.trigger):
+        standing, stood = (
+            (tokens.task, self._recalled(tokens), tokens.trigger) for tokens in (after, before)
+        )
+        if standing == stood:
             return {}
-        word = self.config.text_words[after.word] if after.word > RECALL else ""
-        shown = {"standing_task": TASKS[after.task], "word": word}
+        shown = {"standing_task": TASKS[after.task], "word": self._recalled(after)}
         if after.task in (HEAR, COUNT_TO):
             shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
         return shown

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from services.interaction.nano.awaiting import awaited, kinds_of_tasks, likelihood
 from services.interaction.nano.config import (
     AUDIO_TOKENS,
     EVENTS,
@@ -31,9 +32,10 @@ from services.interaction.nano.config import (
     NanoConfig,
 )
 from services.interaction.nano.layers import Layer, LayerState, Norm, Product, product
-from services.interaction.nano.registers import table_sizes
+from services.interaction.nano.registers import Tokens, table_sizes
 
 HEARD = 3  # the transcript's place among the heads
+TASK_PLACE = Tokens._fields.index("task")  # among what is fed, too
 SPOT_DEPTH = 8.0
 
 
@@ -51,7 +53,7 @@ class TickInputs(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """Logits at the output token, ``[N, T, classes]``. ``task``, ``word`` and ``trigger`` move the registers,
+    """Logits at the output token, ``[N, T, classes]``. ``task``, ``word``, ``trigger`` and ``note`` move the registers,
     ``manner`` is how to say the words, ``ending`` whether the user is about to end."""
 
     floor: Tensor
@@ -64,6 +66,7 @@ class Decisions(NamedTuple):
     manner: Tensor
     ending: Tensor
     trigger: Tensor
+    note: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +90,27 @@ def trigger_of(inputs: TickInputs) -> Tensor:
     return inputs.fed[..., -1]
 
 
+def task_of(inputs: TickInputs) -> Tensor:
+    """The task that stood before each tick, ``[N, T]``."""
+    return inputs.fed[..., TASK_PLACE]
+
+
 def heard_of(inputs: TickInputs) -> Tensor:
     """The user's word that the tick before wrote down, ``[N, T]``."""
     return inputs.fed[..., -2]
 
 
-def spotting(heard: Tensor, trigger: Tensor) -> Tensor:
-    """How likely the trigger ``[rows, 1, 1]`` is among the transcript's logits ``[rows, 1, words]``: as it is, and by
-    its logarithm, from 0 (e^-8 and less) to 1; both 0 where there is none. ``[rows, 1, 2]``."""
-    likely = torch.softmax(heard, dim=-1).gather(-1, trigger)
+def spotting(likely: Tensor) -> Tensor:
+    """What the heads are told of a likelihood ``[rows, 1, 1]``: as it is, and by its logarithm, from 0 (e^-8 and less)
+    to 1; both 0 for none. ``[rows, 1, 2]``."""
     graded = 1.0 + likely.clamp_min(math.exp(-SPOT_DEPTH)).log() / SPOT_DEPTH
-    return torch.cat([likely, graded], dim=-1) * (trigger != NONE)
+    return torch.cat([likely, graded], dim=-1)
 
 
 class NanoNet(nn.Module):
     """Inputs of ticks to decisions."""
+
+    waits_for: Tensor
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -128,8 +137,10 @@ class NanoNet(nn.Module):
         self.spotted = Product(2, d, 0.3)
         self.words_heard, self.reads = nn.Embedding(len(config.heard_words) + 1, d), Product(d, d, 0.3)
         self.matched = nn.Parameter(torch.zeros(d))
+        self.register_buffer("waits_for", kinds_of_tasks(config), persistent=False)
         self.phone_norm = Norm(d)
         self.phones = Product(d, PHONES_A_TOKEN * PHONES)
+        self.notes, self.answers = Product(d, 2), Product(d, d, 0.3)
 
     def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """To ``[N, T, 6, d]``, but for the user's words: see ``understand``."""
@@ -154,7 +165,7 @@ class NanoNet(nn.Module):
         streaming = states is not None
         sound = self.listen(inputs, states, place)
         x = self.understand(sound, inputs, states, place)
-        return self.decide(x, trigger_of(inputs), streaming), self.hear_phones(sound, streaming)
+        return self.decide(x, inputs, streaming), self.hear_phones(sound, streaming)
 
     def listen(
         self, inputs: TickInputs, states: list[LayerState] | None = None, place: StepPlace | None = None
@@ -177,15 +188,21 @@ class NanoNet(nn.Module):
 
     def _read(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """What the user's last word says, ``[N, T, d]``: by a row of its own, by the one that finds it in the sound,
-        and whether it is the awaited one. Layers that hear do without: they should trust their ears."""
+        and whether it is an awaited one. Layers that hear do without: they should trust their ears."""
         heard, trigger = heard_of(inputs), trigger_of(inputs)
         n, ticks = heard.shape
         known = (heard != NONE) & (heard < len(self.config.heard_words))
         found = F.embedding(heard * known, self.transcript.weight.detach()) * known[..., None]
         read: Tensor = self.words_heard(heard) * (heard != NONE)[..., None]
         read = read + self.reads(found.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
-        awaited: Tensor = ((heard == trigger) & known)[..., None] * self.matched
-        return read + awaited
+        return read + awaited(self.waits_for, task_of(inputs), trigger, heard)[..., None] * self.matched
+
+    def _awaited(self, inputs: TickInputs) -> Tensor:
+        """The row of the user's last word where it was awaited, else zeros, ``[N, T, d]``."""
+        heard = heard_of(inputs)
+        come = awaited(self.waits_for, task_of(inputs), trigger_of(inputs), heard)
+        row: Tensor = self.words_heard(heard) * come[..., None]
+        return row
 
     def _through(
         self, first: int, end: int, x: Tensor, states: list[LayerState] | None, place: StepPlace | None
@@ -206,15 +223,19 @@ class NanoNet(nn.Module):
         assert isinstance(head, Product)
         return head
 
-    def decide(self, x: Tensor, trigger: Tensor, per_tick: bool) -> Decisions:
-        """The heads at the output token of ``understand``'s result. All but the transcript's know how likely the
-        ``trigger`` ``[N, T]`` is what the user says now."""
+    def decide(self, x: Tensor, inputs: TickInputs, per_tick: bool) -> Decisions:
+        """The heads at the output token of ``understand``'s result. All but the transcript's know how likely the user
+        says now what is awaited, and which awaited word was written down: what is said to it follows from the word."""
         n, ticks = x.shape[:2]
         output = x[:, :, -1].reshape(n * ticks, 1, -1)
         heard = self.transcript(output, per_tick).float()
-        informed = output + self.spotted(spotting(heard.detach(), trigger.reshape(n * ticks, 1, 1)), per_tick).float()
+        task, trigger = task_of(inputs).flatten(), trigger_of(inputs).flatten()
+        likely = likelihood(self.waits_for, torch.softmax(heard.detach(), dim=-1), task, trigger)
+        informed = output + self.spotted(spotting(likely), per_tick).float()
+        informed = informed + self.answers(self._awaited(inputs).view(n * ticks, 1, -1), per_tick).float()
         made = [heard if place == HEARD else head(informed, per_tick) for place, head in enumerate(self.heads)]
         made.append(product(self.awaited(informed, per_tick), self.transcript.weight.detach(), per_tick))
+        made.append(self.notes(informed, per_tick))
         return Decisions(*(logits.float().view(n, ticks, -1) for logits in made))
 
     def hear_phones(self, x: Tensor, per_tick: bool) -> Tensor:

@@ -18,8 +18,10 @@ from services.interaction.nano.config import (
     MAX_SINCE,
     MAX_TICKS,
     NONE,
+    RECALL,
     TASKS,
     USERS,
+    USERS_WORD,
 )
 
 TICKS_PER_SECOND = 5
@@ -34,7 +36,8 @@ SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
 
 class Tokens(NamedTuple):
     """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids,
-    ``trigger`` and ``heard`` are ids of what is heard, all times are ticks."""
+    ``trigger`` and ``heard`` are ids of what is heard, ``written`` and ``noted`` 1 + places in the lexicon, all times
+    are ticks."""
 
     floor: int = 0
     user: int = 0
@@ -43,16 +46,26 @@ class Tokens(NamedTuple):
     last: int = NONE  # the last word of its own that it said
     since: int = MAX_SINCE  # ticks since
     task: int = NO_TASK  # place in ``TASKS``
-    word: int = NONE  # what the task is to say, where that does not follow from what happens
+    word: int = NONE  # what the task is to say, where that does not follow from what happens: one of its own, or
+    # ``USERS_WORD``, the one that it noted
     age: int = 0  # since the task was set, or a repeating one last spoke
     quiet: int = 0  # since the user spoke
     lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
     trigger: int = NONE  # the word of the user's that ``hear`` waits for, or ``count to`` ends with
     heard: int = NONE  # the word of the user's that was written down; one more than the last for one that is not known
+    written: int = NONE  # the same word's place in the lexicon, which knows more of them
+    noted: int = NONE  # the word of the user's that it last noted: one that it may be asked to say
 
 
-LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0)
+LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0, 0, 0)
 """Exclusive upper bounds of what does not depend on vocabularies."""
+
+
+def recalled(before: Tokens) -> int:
+    """The text id of the standing task's word: one of its own, ``RECALL`` for one that it noted, ``NONE`` for none."""
+    if before.word == USERS_WORD:
+        return RECALL
+    return before.word if before.word > RECALL else NONE
 
 
 def moved(
@@ -65,9 +78,12 @@ def moved(
     word: int,
     trigger: int = NONE,
     heard: int = NONE,
+    written: int = NONE,
+    notes: int = 0,
 ) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
-    ``trigger`` counts while ``hear`` or ``count to`` stands and has none. A count is over when it is interrupted or
+    ``trigger`` counts while ``hear`` or ``count to`` stands and has none; ``notes`` is whether the word written down in
+    the tick before is to be noted. A count is over when it is interrupted or
     nothing has been said for a while."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
@@ -78,7 +94,7 @@ def moved(
     if task != KEEP:
         standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
         awaited = NONE
-    elif text != NONE and text == named:
+    elif text != NONE and text == recalled(before):
         if standing in _EVERY:
             age = 0
         elif standing in _ONCE:
@@ -89,7 +105,9 @@ def moved(
         awaited = trigger  # said last, it is told some ticks after the order has been understood
     if standing == NO_TASK:
         age = 0
-    return Tokens(floor, user, text, event, last, since, standing, named, age, quiet, lapse, awaited, heard)
+    noted = before.written if notes and before.written != NONE else before.noted
+    times = (age, quiet, lapse)
+    return Tokens(floor, user, text, event, last, since, standing, named, *times, awaited, heard, written, noted)
 
 
 def fed(tokens: Tokens) -> tuple[int, ...]:
