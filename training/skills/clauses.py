@@ -48,8 +48,8 @@ _ABOUT = {
 KINDS = tuple(_ABOUT)
 
 _COUNT = (
-    "count; please count; you count; count up; count for me; number; tally; add up; keep counting; start to count; keep a tally of; "
-    "keep track of; keep score of; i need you to count; you have to count; go on counting; count out; could you tally; "
+    "count; please count; you count; count up; count for me; number; note; add up; keep counting; start to count; keep a list of; "
+    "keep track of; keep score of; i need you to count; you have to count; go on counting; count out; could you note; "
     "try to count; your job is to count; help me to count; let us count; i would like a count of; now count; just count"
 ).split("; ")
 _COUNTED = (
@@ -74,7 +74,7 @@ _ONCE = "when; once; as soon as; if; in case; whenever; the instant; the second;
 _THERE = (
     "a {c} {t} appears; the {c} {t} appears; a {c} {t} comes; a {c} {t} pops up; a {c} {t} arrives; something {c} comes; "
     "something {c} appears; anything {c} is there; the {c} {t} is in the picture; a {c} {t} is on the screen; "
-    "a {c} {t} can be seen; a {c} {t} comes into view; a {c} {t} enters; the {c} {t} gets here; you notice a {c} {t}; "
+    "a {c} {t} can be seen; a {c} {t} comes into view; a {c} {t} is coming; the {c} {t} gets here; you notice a {c} {t}; "
     "you discover a {c} {t}; you find a {c} {t}; you recognise a {c} {t}; you notice something {c}; your eyes find a {c} {t}; "
     "the picture has a {c} {t} in it; there is something {c}; the {t} that comes is {c}; i show you a {c} {t}; i hold up a {c} {t}"
 ).split("; ")
@@ -90,8 +90,8 @@ _REPORT_FIRST = (
 _BEGINS = "when; as soon as; once; whenever; the instant; every time".split("; ")
 _ENDS = (
     "when it is still again; when that is over; as soon as it stands still; when nothing moves; once it is quiet; "
-    "when it comes to rest; when it halts; at the end; when it is done; as soon as that ends; when all is still; "
-    "once it has stopped; when there is no more of it; afterwards; when it pauses"
+    "when it comes to rest; when it rests again; at the end; when it is done; as soon as that ends; when all is still; "
+    "once it has stopped; when there is no more of it; afterwards; when it has come to an end"
 ).split("; ")
 _ACTION = (
     "say start {b} {a} and stop {e}; {b} {a} say start and {e} say stop; {b} {a} say start and say stop {e}; "

@@ -23,6 +23,22 @@ _MORE = {  # spoken by the skills, absent there: (American, British)
     "ok": ("ˌOkˈA", "ˌQkˈA"),
     "okay": ("ˌOkˈA", "ˌQkˈA"),
     "wifi": ("wˈIfˌI", "wˈIfˌI"),
+    # What nano says in Spanish, as English mouths can.
+    "dos": ("dˈOs", "dˈQs"),
+    "tres": ("tɹˈɛs", "tɹˈɛs"),
+    "cinco": ("sˈiŋkO", "sˈiːŋkQ"),
+    "seis": ("sˈAs", "sˈAs"),
+    "siete": ("sijˈɛtˌA", "sijˈɛtˌA"),
+    "ocho": ("ˈOʧˌO", "ˈQʧˌQ"),
+    "nueve": ("nuwˈAvˌA", "nuwˈAvˌA"),
+    "diez": ("dˌiˈɛs", "dˌiˈɛs"),
+    "verde": ("vˈɛɹdˌA", "vˈɛːdˌA"),
+    "azul": ("əsˈul", "əsˈuːl"),
+    "amarillo": ("ˌɑmɑɹˈijˌO", "ˌaməɹˈiːjˌQ"),
+    "negro": ("nˈAɡɹO", "nˈAɡɹQ"),
+    "naranja": ("nɑɹˈɑnhɑ", "nəɹˈanhə"),
+    "café": ("kæfˈA", "kafˈA"),
+    "gris": ("ɡɹˈis", "ɡɹˈiːs"),
 }
 
 
