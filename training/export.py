@@ -39,8 +39,8 @@ def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float
     """Each weight between the two. What is learned from a release lies near it, and what lies between them has
     mostly the better of both (Wortsman et al. 2022, arXiv 2109.01903): what is new, and what was forgotten on the way.
 
-    Raises ``ValueError`` when they are not weights of one architecture and vocabulary, but for tasks and inputs that are
-    new: those are as they were learned.
+    Raises ``ValueError`` when they are not weights of one architecture and vocabulary, but for tasks and inputs that
+    are new: those are as they were learned.
     """
     former = {n: t for n, t in weights.items() if f"backbone.{n}".startswith(SILENT)} | former
     former = {n: _with_new_tasks(t, weights[n]) if n in TASK_ROWS and n in weights else t for n, t in former.items()}

@@ -41,6 +41,7 @@ HEARING = TICK // HEARINGS
 UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
+MEASURED = ("how_long", "fingers")  # intents whose answer is to be read off a register or a picture
 ASKING = ("greet", "help")  # intents that are answered by a question
 HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
@@ -52,9 +53,9 @@ Ids = npt.NDArray[np.int64]
 @dataclass(slots=True)
 class Targets:
     """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word,
-    ``due_counts``: where a task says something), and the pending inputs ``[T, 5]``. The others are hints, and
-    ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
-    ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
+    ``due_counts``: where a task says something, or what was measured), and the pending inputs ``[T, 5]``. The others
+    are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0,
+    or 1 + what of ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
     floor: Ids
     user: Ids
@@ -110,6 +111,14 @@ class Targets:
         )
 
 
+def yields_at(turn: UserTurn) -> int:
+    """The tick in which nano falls silent for somebody who speaks over its voice: when its patience ends, but while it
+    is spoken to, and before it answers. What is over so soon that it is answered at once needs no yield: then that is a
+    tick before ``yield_tick``."""
+    last = turn.stop // TICK if turn.phrase is None else turn.decision_tick + turn.delay_ticks - 1
+    return min(turn.yield_tick + turn.patience_ticks, last)
+
+
 class Oracle:
     """Knows the script, and reacts no earlier than a listener could."""
 
@@ -117,7 +126,7 @@ class Oracle:
         self._script, self._text_ids, self._heard_ids = script, text_ids, heard_ids
         self._queue: deque[str] = deque()
         self._pace, self._wait = 1, 0
-        self._by_task = False  # what is queued is what a task has to say
+        self._by_task = False  # what is queued is what a task has to say, or was measured
         self._saying_pending = False
         self._mouth = dataclasses.replace(script.mouth)
         self._pending: deque[str] = deque()
@@ -125,7 +134,9 @@ class Oracle:
         self._running: list[int] = []  # ticks at which delegated tasks will have answered
         self._results = deque(script.results)
         self._decisions = {t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None}
-        self._yields = {t.yield_tick + t.patience_ticks for t in script.turns if self._interrupts(t)}
+        self._yields = {
+            at for t in script.turns if self._interrupts(t) and (at := yields_at(t)) >= t.yield_tick
+        }
         self._in_turn = self._occupied()
         self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
         self._late: list[Due] = []
@@ -174,7 +185,7 @@ class Oracle:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
         for turn in self._script.turns:
             if self._interrupts(turn):
-                spoken_over = slice(turn.yield_tick, turn.yield_tick + turn.patience_ticks)
+                spoken_over = slice(turn.yield_tick, yields_at(turn))
                 targets.speak_counts[spoken_over] &= targets.floor[spoken_over] != TAKE
         for turn in self._script.turns:
             if turn.note_tick >= 0:
@@ -274,7 +285,7 @@ class Oracle:
         if self._task == TASKS[COUNT_TO] and not self._queue:  # it has ended: the registers know by themselves
             self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
-        self._by_task = False
+        self._by_task = phrase.intent in MEASURED
         self._manner = manner_of(phrase)
         self._pace = COUNT_PACE_TICKS if phrase.intent.startswith("count_") else 1
         self._wait = 0

@@ -184,6 +184,13 @@ class Composer:
         turn = self.turn(rng, script, text, at) if text else None
         return at if turn is None else self._afterwards(rng, script, turn)
 
+    def _patience(self, rng: random.Random) -> int:
+        """Mostly what a listener may take to be sure; sometimes far more, so that it learns to stop late, too."""
+        drawn = rng.random()
+        if drawn < self._recipe.stubborn:
+            return rng.randint(5, 11)
+        return rng.randint(1, 4) if drawn < self._recipe.stubborn + self._recipe.patience else 0
+
     def _beside(self, rng: random.Random, script: Script, at: int) -> int:
         """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough.
         Returns where it ends."""
@@ -292,7 +299,7 @@ class Composer:
             None if ends is None else [placed(e) for e in ends],
             voice=take.voice.name,
             phones=None if phones is None else [(p, placed(e)) for p, e in phones],
-            patience_ticks=rng.randint(1, 4) if rng.random() < self._recipe.patience else 0,
+            patience_ticks=self._patience(rng),
         )
         script.turns.append(turn)
         return turn

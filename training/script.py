@@ -118,7 +118,8 @@ class Recipe:
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
-    patience: float = 0.55  # of what is said over nano's voice: yielded to later than it could be
+    patience: float = 0.5  # of what is said over nano's voice: yielded to later than it could be
+    stubborn: float = 0.12  # of the same: yielded to far too late
     faults: float = 1.0  # of the transcript, as a share of what training has; 0 writes down all that is said
     late_sights: float = 0.35  # of the words that are due for something seen: when it was can't be told to the tick
     noise_db: tuple[float, float] = (-85.0, -38.0)

@@ -424,3 +424,17 @@ def test_patience_delays_a_yield_and_leaves_open_what_comes_before():
     assert max(words) < 13
     quiet, _ = _run([told])
     assert quiet.speak_counts.all(), "nobody was interrupted"
+    stubborn = dataclasses.replace(told, patience_ticks=11)
+    assert _run([counting, stubborn])[0].floor[15:17].tolist() == [TAKE, YIELD], "while it is spoken to"
+
+
+def test_an_interruption_is_yielded_to_before_it_is_answered_and_never_afterwards():
+    """A short one's patience must not end in the middle of the answer: that would be to interrupt oneself."""
+    counting = _turn("count to ten", 2, 6)
+    for patience in range(6):
+        targets, words = _run([counting, _turn("what is your name", 12, 14, patience_ticks=patience)])
+        assert np.flatnonzero(targets.floor == YIELD).tolist() == [13]
+        assert [words[tick] for tick in range(14, 18)] == ["my", "name", "is", "nano"]
+        at_once = _turn("stop", 12, 13, patience_ticks=patience)
+        targets, words = _run([counting, dataclasses.replace(at_once, stop=12 * TICK + 2 * TICK // 5)])
+        assert not (targets.floor == YIELD).any() and words[max(words)] == "okay", "it is answered at once"

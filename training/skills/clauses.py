@@ -90,7 +90,7 @@ _REPORT_FIRST = (
 _BEGINS = "when; as soon as; once; whenever; the instant; every time".split("; ")
 _ENDS = (
     "when it is still again; when that is over; as soon as it stands still; when nothing moves; once it is quiet; "
-    "when it comes to rest; when it rests again; at the end; when it is done; as soon as that ends; when all is still; "
+    "when it comes to rest; when that ends; at the end; when it is done; as soon as that ends; when all is still; "
     "once it has stopped; when there is no more of it; afterwards; when it has come to an end"
 ).split("; ")
 _ACTION = (
