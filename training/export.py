@@ -55,7 +55,12 @@ def _with_new_tasks(former: Tensor, weight: Tensor) -> Tensor:
 
 
 def export(
-    checkpoint: Path, folder: Path, release: str = "", yield_logit: float = 0.0, former: Former | None = None
+    checkpoint: Path,
+    folder: Path,
+    release: str = "",
+    yield_logit: float = 0.0,
+    former: Former | None = None,
+    note_logit: float = 0.0,
 ) -> NanoConfig:
     """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's.
 
@@ -79,6 +84,7 @@ def export(
         release=release or config.release,
         signs=LISTENING,
         yield_logit=yield_logit,
+        note_logit=note_logit,
         encoder_version=weights_version(encoder),
         backbone_version=backbone_version(backbone),
     )
@@ -100,13 +106,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
     parser.add_argument("--yield-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
+    parser.add_argument("--note-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
     parser.add_argument("--former", type=Path, help="average with this model folder's weights")
     parser.add_argument("--share", type=float, default=0.5, help="of the former weights")
     args = parser.parse_args(argv)
     if not 0 <= args.share <= 1:
         parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
     former = Former(args.former, args.share) if args.former else None
-    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
+    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former, args.note_logit)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 

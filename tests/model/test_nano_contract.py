@@ -38,7 +38,7 @@ from services.interaction.nano.network import NanoNet, TickInputs, spotting
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import Voice
-from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
+from tests.model.nano_sessions import SMALL, frames, lexicon, lexicon_tables, model, network
 
 
 @pytest.fixture
@@ -189,6 +189,7 @@ def test_whether_to_speak_is_decided_before_what_to_say():
     assert kinds_of_words(SMALL) == [], "models of before take the most likely word"
     with pytest.raises(ValueError, match=r"no words of .*: hm"):
         kinds_of_words(dataclasses.replace(SMALL, signs=("hm",)))
+    config = dataclasses.replace(config, kinds={"fruit": ("h1", "h2")}, note_logit=1.0)
     assert NanoConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
@@ -198,6 +199,15 @@ def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
         nano.open("a", 0)
         speaking = dataclasses.replace(frames("a", 1)[0], voice=Voice.BUSY)
         assert (nano.step([speaking])[0].floor is Floor.YIELD) == (lean > 0)
+
+
+def test_a_model_may_note_what_it_is_less_sure_of():
+    for lean in (-50.0, 50.0):
+        net = network(dataclasses.replace(SMALL, note_logit=lean))
+        nano = NanoModel(net, lexicon=lexicon())
+        nano.open("a", 0)
+        nano._sessions["a"].fed = Tokens(written=7)
+        assert Tokens(*nano.step(frames("a", 1))[0].tokens).noted == (7 if lean > 0 else NONE)
 
 
 def test_a_client_is_told_what_the_model_keeps_in_mind():

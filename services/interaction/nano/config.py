@@ -75,6 +75,7 @@ class NanoConfig:
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
     would win wherever it is clear that an answer is due, but not which.
     ``yield_logit`` is added to the logit of yielding: below 0, it must be surer that it is interrupted.
+    ``note_logit`` is added to the logit of noting a word: above 0, it notes what it is less sure of.
     ``kinds`` are the user's words that standing tasks wait for, by kind: those of ``CUES``, numbers in their order.
     """
 
@@ -98,6 +99,7 @@ class NanoConfig:
     signs: tuple[str, ...] = ()
     phones_after: int = 0
     yield_logit: float = 0.0
+    note_logit: float = 0.0
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -106,6 +108,7 @@ class NanoConfig:
         else, and a replay must not take the one for the other."""
         parts = [f"~{self.temperature:g}"] if self.temperature else []
         parts += [f"~y{self.yield_logit:g}"] if self.yield_logit else []
+        parts += [f"~n{self.note_logit:g}"] if self.note_logit else []
         parts += [f"~k{zlib.crc32(repr(sorted(self.kinds.items())).encode()):08x}"] if self.kinds else []
         return "".join(parts + ([f"~s{zlib.crc32(' '.join(self.signs).encode()):08x}"] if self.signs else []))
 

@@ -150,6 +150,7 @@ class NanoModel:
         self._kinds = kinds_of_words(config)
         self._leaning = torch.zeros(len(FLOORS))
         self._leaning[_YIELD] = config.yield_logit
+        self._noting = torch.tensor([0.0, config.note_logit])
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
@@ -225,7 +226,7 @@ class NanoModel:
         decisions, phones = self._forward(batch, sessions)
         heard = self._hear(batch, sessions, decisions, phones)
         with torch.inference_mode(), one_thread():
-            decisions = decisions._replace(floor=decisions.floor + self._leaning)
+            decisions = decisions._replace(floor=decisions.floor + self._leaning, note=decisions.note + self._noting)
             ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
             if self._kinds:
                 ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
