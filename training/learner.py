@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from services.encoder.model import TEXT_BUCKETS, EncoderNet
 from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, RECALL, SPECIAL_WORDS, TASKS, NanoConfig
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs
+from services.interaction.nano.registers import HEARD_PLACE
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
 from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.skills.words import SPANISH
-from training.tensors import HEARD_PLACE, Tensors
+from training.tensors import Tensors
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.
 FLOOR_WEIGHTS = (0.8, 1.0, 1.0, 1.6)  # rare as it is, a yield that weighs more comes at every cough

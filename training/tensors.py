@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from services.interaction.nano.config import COPY, NONE
+from services.interaction.nano.registers import HEARD_PLACE
 from training.data import Batch
 
 DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger", "note")
 PARTS = ("due",)  # of another decision's ticks
-HEARD_PLACE = -2  # of what is fed: the word that the tick before wrote down, see ``registers.fed``
 HINTS = ("phones", "sight", "colour", "fingers")
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from schemas.records import Floor, Manner
 from services.encoder.model import EncoderNet, FrameEncoder, weights_version
-from services.interaction.nano.awaiting import awaited, kinds_of_tasks, likelihood
+from services.interaction.nano.awaiting import is_awaited, kinds_of_tasks, likelihood
 from services.interaction.nano.config import (
     COPY,
     EVENTS,
@@ -366,7 +366,7 @@ def test_a_task_waits_for_the_words_of_its_kind_and_for_its_trigger():
 
     def waits(task: str, word: str, trigger: str = "") -> bool:
         ids = (TASKS.index(task), place.get(trigger, NONE), place.get(word, len(place)))
-        return bool(awaited(table, *(torch.tensor([[each]]) for each in ids)))
+        return bool(is_awaited(table, *(torch.tensor([[each]]) for each in ids)))
 
     assert [w for w in place if waits("cue fruit", w)] == ["h1", "h2"]
     assert [w for w in place if waits("over 3", w)] == []

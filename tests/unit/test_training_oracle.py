@@ -9,7 +9,16 @@ import numpy as np
 
 from schemas.records import Manner
 from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS, USERS_WORD
-from services.interaction.nano.registers import Tokens, fed, moved, recalled, table_sizes
+from services.interaction.nano.registers import (
+    HEARD_PLACE,
+    TASK_PLACE,
+    TRIGGER_PLACE,
+    Tokens,
+    fed,
+    moved,
+    recalled,
+    table_sizes,
+)
 from services.interaction.protocol import Voice
 from training.data import vocabularies
 from training.errands import answered, await_triggers, corrected
@@ -227,6 +236,11 @@ def test_registers_measure_silence_and_ignore_a_single_tick_of_noise():
         tokens = moved(tokens, 0, user, NONE, 0, KEEP, NONE)
     assert (tokens.quiet, tokens.lapse) == (0, 17)
     assert all(value < size for value, size in zip(fed(tokens), (*table_sizes(40, 4, 3, 4), 41, 40), strict=True))
+
+
+def test_what_is_fed_stands_where_the_network_looks_for_it():
+    tokens = Tokens(task=7, heard=8, trigger=9)
+    assert [fed(tokens)[place] for place in (TASK_PLACE, HEARD_PLACE, TRIGGER_PLACE)] == [7, 8, 9]
 
 
 def test_registers_stay_within_their_tables_for_ever():

@@ -34,7 +34,7 @@ def _words(kinds: dict[str, tuple[str, ...]], task: str) -> tuple[str, ...]:
     return kinds.get(_SPANISH.get(task, ""), ())
 
 
-def awaited(table: Tensor, task: Tensor, trigger: Tensor, heard: Tensor) -> Tensor:
+def is_awaited(table: Tensor, task: Tensor, trigger: Tensor, heard: Tensor) -> Tensor:
     """Whether each ``heard`` word ``[N, T]`` is what its ``task`` waits for, or its ``trigger``; bool, ``[N, T]``."""
     known = (heard != NONE) & (heard < table.shape[1])
     return known & (table[task, heard * known] | (heard == trigger))

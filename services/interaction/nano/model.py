@@ -423,12 +423,10 @@ class NanoModel:
     def _shown(self, before: Tokens, after: Tokens) -> dict[str, str]:
         """What a client may show: the standing task, the word that it is to say, and the one that it listens for,
         whenever another one stands."""
-        standing, stood = (
-            (tokens.task, self._recalled(tokens), tokens.trigger) for tokens in (after, before)
-        )
-        if standing == stood:
+        word = self._recalled(after)
+        if (after.task, word, after.trigger) == (before.task, self._recalled(before), before.trigger):
             return {}
-        shown = {"standing_task": TASKS[after.task], "word": self._recalled(after)}
+        shown = {"standing_task": TASKS[after.task], "word": word}
         if after.task in (HEAR, COUNT_TO):
             shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
         return shown

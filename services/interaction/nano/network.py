@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.interaction.nano.awaiting import awaited, kinds_of_tasks, likelihood
+from services.interaction.nano.awaiting import is_awaited, kinds_of_tasks, likelihood
 from services.interaction.nano.config import (
     AUDIO_TOKENS,
     EVENTS,
@@ -32,10 +32,9 @@ from services.interaction.nano.config import (
     NanoConfig,
 )
 from services.interaction.nano.layers import Layer, LayerState, Norm, Product, product
-from services.interaction.nano.registers import Tokens, table_sizes
+from services.interaction.nano.registers import HEARD_PLACE, TASK_PLACE, TRIGGER_PLACE, table_sizes
 
 HEARD = 3  # the transcript's place among the heads
-TASK_PLACE = Tokens._fields.index("task")  # among what is fed, too
 SPOT_DEPTH = 8.0
 
 
@@ -87,7 +86,7 @@ def time_table() -> list[Tensor]:
 
 def trigger_of(inputs: TickInputs) -> Tensor:
     """The trigger that stood before each tick, ``[N, T]``."""
-    return inputs.fed[..., -1]
+    return inputs.fed[..., TRIGGER_PLACE]
 
 
 def task_of(inputs: TickInputs) -> Tensor:
@@ -97,7 +96,7 @@ def task_of(inputs: TickInputs) -> Tensor:
 
 def heard_of(inputs: TickInputs) -> Tensor:
     """The user's word that the tick before wrote down, ``[N, T]``."""
-    return inputs.fed[..., -2]
+    return inputs.fed[..., HEARD_PLACE]
 
 
 def spotting(likely: Tensor) -> Tensor:
@@ -189,20 +188,17 @@ class NanoNet(nn.Module):
     def _read(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """What the user's last word says, ``[N, T, d]``: by a row of its own, by the one that finds it in the sound,
         and whether it is an awaited one. Layers that hear do without: they should trust their ears."""
-        heard, trigger = heard_of(inputs), trigger_of(inputs)
+        heard = heard_of(inputs)
         n, ticks = heard.shape
         known = (heard != NONE) & (heard < len(self.config.heard_words))
         found = F.embedding(heard * known, self.transcript.weight.detach()) * known[..., None]
         read: Tensor = self.words_heard(heard) * (heard != NONE)[..., None]
         read = read + self.reads(found.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
-        return read + awaited(self.waits_for, task_of(inputs), trigger, heard)[..., None] * self.matched
+        return read + self._has_come(inputs) * self.matched
 
-    def _awaited(self, inputs: TickInputs) -> Tensor:
-        """The row of the user's last word where it was awaited, else zeros, ``[N, T, d]``."""
-        heard = heard_of(inputs)
-        come = awaited(self.waits_for, task_of(inputs), trigger_of(inputs), heard)
-        row: Tensor = self.words_heard(heard) * come[..., None]
-        return row
+    def _has_come(self, inputs: TickInputs) -> Tensor:
+        """Whether the user's last word was an awaited one, ``[N, T, 1]``."""
+        return is_awaited(self.waits_for, task_of(inputs), trigger_of(inputs), heard_of(inputs))[..., None]
 
     def _through(
         self, first: int, end: int, x: Tensor, states: list[LayerState] | None, place: StepPlace | None
@@ -232,7 +228,8 @@ class NanoNet(nn.Module):
         task, trigger = task_of(inputs).flatten(), trigger_of(inputs).flatten()
         likely = likelihood(self.waits_for, torch.softmax(heard.detach(), dim=-1), task, trigger)
         informed = output + self.spotted(spotting(likely), per_tick).float()
-        informed = informed + self.answers(self._awaited(inputs).view(n * ticks, 1, -1), per_tick).float()
+        come = self.words_heard(heard_of(inputs)) * self._has_come(inputs)
+        informed = informed + self.answers(come.view(n * ticks, 1, -1), per_tick).float()
         made = [heard if place == HEARD else head(informed, per_tick) for place, head in enumerate(self.heads)]
         made.append(product(self.awaited(informed, per_tick), self.transcript.weight.detach(), per_tick))
         made.append(self.notes(informed, per_tick))

@@ -32,6 +32,7 @@ _RESTED = 8  # ticks without a number after which a count is over: a busy voice 
 _EVERY = frozenset(n for n, name in enumerate(TASKS) if name.startswith("every"))
 _ONCE = frozenset(n for n, name in enumerate(TASKS) if name.startswith(("timer", "watch")))
 SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
+TASK_PLACE, HEARD_PLACE, TRIGGER_PLACE = 6, -2, -1  # in what is fed
 
 
 class Tokens(NamedTuple):
@@ -83,8 +84,7 @@ def moved(
 ) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
     ``trigger`` counts while ``hear`` or ``count to`` stands and has none; ``notes`` is whether the word written down in
-    the tick before is to be noted. A count is over when it is interrupted or
-    nothing has been said for a while."""
+    the tick before is to be noted. A count is over when it is interrupted or nothing has been said for a while."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
