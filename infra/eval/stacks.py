@@ -72,12 +72,20 @@ def identity(model: str) -> str:
     if model == READER:
         folders.append("infra/eval/reader")
     if model not in AGENTS:
-        files += sorted(model_dir(StackOptions(), "interaction").glob("*.safetensors"))
-        files += sorted(speech_dir().glob("*.safetensors"))
+        files += [*decides(model_dir(StackOptions(), "interaction")), *decides(speech_dir())]
     else:
         folders.append("infra/eval/agents")
     sources = (path for folder in folders for path in sorted((PROJECT / folder).rglob("*.py")))
     return _digest([*files, *sources])
+
+
+def decides(folder: Path) -> list[Path]:
+    """A model folder's files that decide what it does: weights, rules of decision (``config.json``), lexicons."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".safetensors", ".txt", ".xz") or path.name == "config.json"
+    ]
 
 
 def _digest(files: Iterable[Path]) -> str:
