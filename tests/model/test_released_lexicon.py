@@ -44,9 +44,9 @@ def _heard(lexicon: Lexicon, said: str) -> list[str]:
 
 
 def test_it_writes_what_was_never_said_in_training(lexicon):
-    assert not any("falcon" in phrase.words for phrase in TRAINING)
-    found = _heard(lexicon, "dh ax b uh ch er b ao t ax f ae l k ax n")
-    assert found == "the butcher bought a falcon".split()
+    assert not any({"crimson", "falcon"} & {*phrase.words} for phrase in TRAINING)
+    found = _heard(lexicon, "dh ax b uh ch er b ao t ax k r ih m z ax n f ae l k ax n")
+    assert found == "the butcher bought a crimson falcon".split()
 
 
 def test_either_accent_will_do(lexicon):
