@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.nano.config import PHONES
+from services.interaction.nano.config import NUMBERS, PHONES
 from services.interaction.nano.lexicon import ROOT, Lexicon
 from services.interaction.speech.g2p import ACCENTS
 from training.lexis import counted
 from training.opened import open_texts
 from training.own import own_voice
 from training.phones import PAUSE, from_ipa
-from training.phrases import BACKCHANNELS, FREE, NUMBERS, TRAINING
+from training.phrases import BACKCHANNELS, FREE, TRAINING
 
 MODEL = Path("models/nano")
 WORDS = 20_000

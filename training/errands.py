@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from schemas.records import Manner
+from services.interaction.nano.config import NUMBERS
 from training.bank import Bank, Utterance
-from training.phrases import BY_TEXT, NUMBERS, Phrase
+from training.phrases import BY_TEXT, Phrase
 from training.script import TICK, Awaited, Due, Recipe, Script, UserTurn
 from training.sight import LEAST_TICKS, Show, draw_show
 from training.skills.words import KINDS, SPANISH
@@ -72,7 +73,8 @@ def await_triggers(script: Script) -> None:
                 places = [n for n, word in enumerate(said) if word == order.phrase.trigger]
                 if turn.word_ends is not None and not ends:
                     word, task = order.phrase.word, order.phrase.task
-                    script.awaited += [Awaited(turn, n, word, task, Manner.WARNING) for n in places]
+                    manner = Manner.WARNING if word else Manner.LIST
+                    script.awaited += [Awaited(turn, n, word, task, manner, order) for n in places]
                 else:
                     script.unsure.append((turn.start // TICK, turn.decision_tick))
             if turn.phrase is not None and _settles(turn.phrase):
@@ -96,6 +98,7 @@ class Errands:
             "cue": self._cued,
             "over": self._cued,
             "hear": self._heard,
+            "tally": self._heard,
             "check": self._counted,
             "spanish numbers": self._cued,
             "spanish colours": self._cued,
@@ -106,13 +109,14 @@ class Errands:
         room = script.ticks - at // TICK
         if rng.random() < recipe.sight and not script.pictures and room > LEAST_TICKS + 18:
             return self._seen(rng, script, at, recipe)
-        kinds = {"timer": 0.16, "every": 0.1, "clock": 0.1, "cue": 0.4, "over": 0.14, "check": 0.1}
-        kinds |= {"spanish numbers": 0.2, "spanish colours": 0.2, "hear": 0.4}
+        kinds = {"timer": 0.24, "every": 0.16, "clock": 0.24, "cue": 0.4, "over": 0.14, "check": 0.1}
+        kinds |= {"spanish numbers": 0.2, "spanish colours": 0.2, "hear": 0.4, "tally": 0.12}
         kinds = {kind: share for kind, share in kinds.items() if self._composer.has("order", kind)}
         if not kinds:
             return None
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
-        text = self._listening(rng) if kind == "hear" else self._composer.draw_text(rng, "order", (kind,), script.voice)
+        listens = kind in ("hear", "tally")
+        text = self._listening(rng, kind) if listens else self._composer.draw_text(rng, "order", (kind,), script.voice)
         turn = self._composer.turn(rng, script, text, at) if text else None
         if turn is None:
             return None
@@ -204,10 +208,10 @@ class Errands:
             chosen.append((first or second).pop())
         return chosen
 
-    def _listening(self, rng: random.Random) -> str | None:
+    def _listening(self, rng: random.Random, kind: str) -> str | None:
         """An order to listen for a word that somebody says."""
         for _ in range(_TRIES):
-            text = self._composer.draw_text(rng, "order", ("hear",))
+            text = self._composer.draw_text(rng, "order", (kind,))
             if text is None or self._bank.says(BY_TEXT[text].trigger):
                 return text
         return None

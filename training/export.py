@@ -20,12 +20,13 @@ from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.lexicon import TABLES, WORDS
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
 from training.checkpoint import LAST, read
-from training.graft import GROWN, SILENT
+from training.graft import GROWN, ROWS, SILENT
 from training.learner import Learner
 from training.skills.words import LISTENING
 
 MODEL = Path("models/nano")
 TASK_ROWS = tuple(name.removeprefix("backbone.") for name in GROWN)
+TEXT_ROWS = tuple(name.removeprefix("backbone.") for name, of in ROWS.items() if of == "text_words")
 
 
 class Former(NamedTuple):
@@ -49,6 +50,19 @@ def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float
     return {name: tensor.lerp(former[name], share).contiguous() for name, tensor in weights.items()}
 
 
+def with_new_words(
+    former: dict[str, Tensor], weights: dict[str, Tensor], words: tuple[str, ...], now: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """The former weights in today's order of words; those of new words are as they were learned."""
+    place = {word: at for at, word in enumerate(words)}
+    old = [place.get(word, -1) for word in now]
+    out = dict(former)
+    for name in TEXT_ROWS:
+        rows = [former[name][at] if at >= 0 else weights[name][row] for row, at in enumerate(old)]
+        out[name] = torch.stack(rows)
+    return out
+
+
 def _with_new_tasks(former: Tensor, weight: Tensor) -> Tensor:
     """Tasks that the former release did not know are as they were learned."""
     return torch.cat([former, weight[len(former) :]])
@@ -60,7 +74,6 @@ def export(
     release: str = "",
     yield_logit: float = 0.0,
     former: Former | None = None,
-    note_logit: float = 0.0,
 ) -> NanoConfig:
     """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's.
 
@@ -75,16 +88,16 @@ def export(
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
     if former is not None:
         before = NanoConfig.load(former.folder / CONFIG)
-        if (before.text_words, before.heard_words) != (config.text_words, config.heard_words):
+        if before.heard_words != config.heard_words or not set(before.text_words) <= set(config.text_words):
             raise ValueError(f"{former.folder} has other words")
         encoder = averaged(encoder, load_file(former.folder / ENCODER_WEIGHTS), former.share)
-        backbone = averaged(backbone, load_file(former.folder / WEIGHTS), former.share)
+        known = with_new_words(load_file(former.folder / WEIGHTS), backbone, before.text_words, config.text_words)
+        backbone = averaged(backbone, known, former.share)
     config = dataclasses.replace(
         config,
         release=release or config.release,
         signs=LISTENING,
         yield_logit=yield_logit,
-        note_logit=note_logit,
         encoder_version=weights_version(encoder),
         backbone_version=backbone_version(backbone),
     )
@@ -106,14 +119,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
     parser.add_argument("--yield-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
-    parser.add_argument("--note-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
     parser.add_argument("--former", type=Path, help="average with this model folder's weights")
     parser.add_argument("--share", type=float, default=0.5, help="of the former weights")
     args = parser.parse_args(argv)
     if not 0 <= args.share <= 1:
         parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
     former = Former(args.former, args.share) if args.former else None
-    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former, args.note_logit)
+    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 

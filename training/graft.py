@@ -26,8 +26,10 @@ SILENT = (
     "backbone.words_heard.",
     "backbone.reads.",
     "backbone.matched",
+    "backbone.elapsed",
     "backbone.answers.",
     "backbone.notes.",
+    "backbone.listens.",
 )  # a new input begins without effect, and nothing is noted
 NEW_ROWS = 0.3  # how large the rows of new words and tasks begin
 

@@ -9,7 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from services.encoder.model import TEXT_BUCKETS, EncoderNet
-from services.interaction.nano.config import COPY, KEEP, NONE, PHONES, RECALL, SPECIAL_WORDS, TASKS, NanoConfig
+from services.interaction.nano.config import (
+    COPY,
+    KEEP,
+    MEASURED,
+    NONE,
+    PHONES,
+    RECALL,
+    SPECIAL_WORDS,
+    TASKS,
+    TRANSLATED,
+    NanoConfig,
+)
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs
 from services.interaction.nano.registers import HEARD_PLACE
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
@@ -24,18 +35,18 @@ EVENT_WEIGHTS = (0.4, 1.0, 2.0, 2.0)
 SILENCE_WEIGHT = 0.7
 DUE_WEIGHT = 2.0  # of what a standing task has to say: words that may come at any moment are rare in each
 UNHEARD_WEIGHT = 0.3
-UNNOTED_WEIGHT = 0.4  # of a word that is not to be noted, against one that is
+UNPOINTED_WEIGHT = 0.4  # of a word that is not to be said or listened for, against one that is
 PAUSE_WEIGHT = 0.3  # of half an audio token in which nobody speaks, against one of speech
 UNTOLD_WEIGHT = 0.4  # of a tick in which the word that an order waits for has not been told yet
 UNSEEN_WEIGHT = 0.15  # of a tick in which nothing is seen to happen
 KEEP_WEIGHT = 0.3  # of leaving the standing task as it is, against setting one
 LOSS_WEIGHTS = {"floor": 1.0, "user": 0.5, "text": 2.0, "heard": 0.8, "event": 1.0, "task": 1.5, "ending": 0.2}
 # Decisions that mean something in few ticks, averaged over those; ``due`` is the text where a task has to speak.
-SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.4, "manner": 0.2, "due": 0.25, "note": 0.3}
+SPARSE_WEIGHTS = {"word": 0.3, "trigger": 0.4, "manner": 0.2, "due": 0.25, "note": 0.5, "listen": 0.5}
 HINT_WEIGHTS = {"phones": 1.0, "sight": 0.4, "colour": 0.1, "fingers": 0.1}  # of targets that no service decides
 LOSSES = LOSS_WEIGHTS | SPARSE_WEIGHTS | HINT_WEIGHTS
 STRANGE_WORDS = 0.12  # of what is typed
-_DUE = frozenset((SPECIAL_WORDS[RECALL], *SPANISH.values()))
+_DUE = frozenset((*(SPECIAL_WORDS[points] for points in (RECALL, MEASURED, TRANSLATED)), *SPANISH.values()))
 _HEADS = {"due": "text"}  # losses of another's head and targets
 FEED_DROP = (0.05, 0.2, 0.0, 0.05, *(0.0,) * 12)
 
@@ -101,7 +112,8 @@ class Learner(nn.Module):
             "text": tuple(_text_weight(word) for word in config.text_words),
             "task": (KEEP_WEIGHT,) + (1.0,) * len(TASKS),
             "trigger": (UNTOLD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
-            "note": (UNNOTED_WEIGHT, 1.0),
+            "note": (UNPOINTED_WEIGHT, 1.0),
+            "listen": (UNPOINTED_WEIGHT, 1.0),
             "heard": (UNHEARD_WEIGHT,) + (1.0,) * (len(config.heard_words) - 1),
             "phones": (PAUSE_WEIGHT,) + (1.0,) * (PHONES - 1),
             "sight": (UNSEEN_WEIGHT,) + (1.0,) * (SIGHT_CLASSES["sight"] - 1),
@@ -197,7 +209,7 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
     sight, colour, fingers = (outputs.hints[name].argmax(-1) for name in SIGHT_CLASSES)
     text, event = decisions.text.argmax(-1), decisions.event.argmax(-1)
     heard, task, word = (d.argmax(-1) for d in (decisions.heard, decisions.task, decisions.word))
-    trigger, note = decisions.trigger.argmax(-1), decisions.note.argmax(-1)
+    trigger, note, listen = (d.argmax(-1) for d in (decisions.trigger, decisions.note, decisions.listen))
     target = batch.targets
     counts, speaking = target["speak_counts"], target["user"] == 1
     answering = (target["user"] == ENDED) & (target["text"] != NONE) & counts
@@ -219,6 +231,8 @@ def skills(batch: Tensors, outputs: Outputs) -> dict[str, tuple[int, int]]:
         "its trigger": (trigger == target["trigger"], (target["trigger"] != NONE) & counts),
         "noted": (note == 1, (target["note"] == 1) & counts),
         "not noted": (note == 0, (target["note"] == 0) & counts & (batch.fed[..., HEARD_PLACE] != NONE)),
+        "listened for": (listen == 1, (target["listen"] == 1) & counts),
+        "not listened for": (listen == 0, (target["listen"] == 0) & counts & (batch.fed[..., HEARD_PLACE] != NONE)),
         "no false order": (task == KEEP, (target["task"] == KEEP) & counts),
         "sign of listening": (text == target["text"], (target["floor"] == BACKCHANNEL) & counts),
         "said while the user speaks": (text == target["text"], (target["text"] > COPY) & speaking & counts),

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.nano.config import NONE
+from services.interaction.nano.config import NONE, NUMBERS, TALLY, TASKS
 from training.script import TICK, Due, Script, UserTurn, written
 from training.skills.words import heard_words
 
@@ -25,6 +25,7 @@ LOST = 0.4  # of the faults; the others are words that look alike
 ADDED = 0.06  # words made up, in a tick of speech without one, for each fault of a word
 LATE = ((0, 1, 2), (0.25, 0.55, 0.2))  # ticks behind the one that the network's own head aims at, and how often
 UNSURE_TICKS = 5  # in which something may be said to a word that was not written down, or not
+TALLY_TASK = TASKS[TALLY]
 Ids = npt.NDArray[np.int64]
 
 
@@ -77,12 +78,19 @@ def overhear(rng: random.Random, script: Script, share: float = 1.0) -> None:
     for turn in script.turns:
         if turn.phrase is not None and (named := turn.phrase.trigger or turn.phrase.ends_with):
             turn.trigger_tick = _trigger_tick(turn, named, told)
+            if (place := _said_at(turn, named)) in written_at:
+                turn.listen_tick = written_at[place] + 1
         if turn.phrase is not None and (place := _said_at(turn, turn.phrase.word)) in written_at:
             turn.note_tick = written_at[place] + 1
-    for waits in script.awaited:
+    tallied: Counter[int] = Counter()
+    for waits in sorted(script.awaited, key=lambda waits: (waits.turn.start, waits.index)):
         place = (id(waits.turn), waits.index)
         if place in told:
-            script.dues.append(Due(told[place] + 1, waits.word, waits.task, waits.manner))
+            word = waits.word
+            if waits.task == TALLY_TASK:
+                tallied[id(waits.order)] += 1
+                word = NUMBERS[min(tallied[id(waits.order)], len(NUMBERS)) - 1]
+            script.dues.append(Due(told[place] + 1, word, waits.task, waits.manner))
         else:
             script.unsure.append((aimed[place], aimed[place] + UNSURE_TICKS))
 

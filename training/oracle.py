@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,21 +19,25 @@ from services.interaction.nano.config import (
     EVENTS,
     FLOORS,
     MANNERS,
+    MEASURED,
+    NEXT,
     NONE,
+    NUMBERS,
     PHONES_A_TOKEN,
     RECALL,
     TASKS,
+    TRANSLATED,
     USERS,
     USERS_WORD,
 )
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.registers import Tokens, fed, moved, recalled
+from services.interaction.nano.registers import Pointed, Tokens, fed, measured, moved, next_number, recalled
 from services.interaction.protocol import Voice
 from training.phones import PAUSE, UNKNOWN
-from training.phrases import COUNT_PACE_TICKS, NUMBERS, Phrase
+from training.phrases import COUNT_PACE_TICKS, Phrase
 from training.script import DUE_TICKS, TICK, Due, Script, UserTurn, written
 from training.sight import SIGHTS
-from training.skills.words import LISTENING
+from training.skills.words import LISTENING, SPANISH
 
 COLOUR_MEMORY_TICKS = 35
 ENDING_TICKS = 3
@@ -41,7 +46,9 @@ HEARING = TICK // HEARINGS
 UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings")
 ONCE = ("timer", "watch")
-MEASURED = ("how_long", "fingers")  # intents whose answer is to be read off a register or a picture
+READ_OFF = ("how_long", "fingers")  # intents whose answer is to be read off a register or a picture
+COUNTING = ("count", "tally", TASKS[COUNT_TO])
+IN_SPANISH = ("spanish numbers", "spanish colours")
 ASKING = ("greet", "help")  # intents that are answered by a question
 HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
 SILENT, SPEAKING, ENDED = range(len(USERS))
@@ -68,6 +75,7 @@ class Targets:
     ending: Ids
     trigger: Ids
     note: Ids
+    listen: Ids
     trigger_counts: npt.NDArray[np.bool_]
     due_counts: npt.NDArray[np.bool_]
     phones: Ids
@@ -82,7 +90,7 @@ class Targets:
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
         floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
-        trigger, note = np.zeros((2, ticks), dtype=np.int64)
+        trigger, note, listen = np.zeros((3, ticks), dtype=np.int64)
         phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
         sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
         counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
@@ -99,6 +107,7 @@ class Targets:
             ending=ending,
             trigger=trigger,
             note=note,
+            listen=listen,
             trigger_counts=awaiting,
             due_counts=due,
             phones=phones,
@@ -134,14 +143,14 @@ class Oracle:
         self._running: list[int] = []  # ticks at which delegated tasks will have answered
         self._results = deque(script.results)
         self._decisions = {t.decision_tick + t.delay_ticks: t for t in script.turns if t.phrase is not None}
-        self._yields = {
-            at for t in script.turns if self._interrupts(t) and (at := yields_at(t)) >= t.yield_tick
-        }
+        self._yields = {at for t in script.turns if self._interrupts(t) and (at := yields_at(t)) >= t.yield_tick}
         self._in_turn = self._occupied()
         self._dues = deque(sorted(script.dues, key=lambda due: due.tick))
         self._late: list[Due] = []
         self._signs = set(script.signs)
         self._task, self._named, self._last = "none", "", ""
+        self._counted = 0  # the last number of a count, as the register has it
+        self._measured = ""  # the number of seconds that is to be said
         self._sayable = True  # the task's word is one of its own, or one that it could note
         self._awaiting: tuple[int, int, bool] | None = None  # from which tick on, which word, and whether it was told
         self._manner = Manner.STATEMENT
@@ -188,8 +197,9 @@ class Oracle:
                 spoken_over = slice(turn.yield_tick, yields_at(turn))
                 targets.speak_counts[spoken_over] &= targets.floor[spoken_over] != TAKE
         for turn in self._script.turns:
-            if turn.note_tick >= 0:
-                targets.note[turn.note_tick : turn.note_tick + 1] = 1
+            for tick, pointing in ((turn.note_tick, targets.note), (turn.listen_tick, targets.listen)):
+                if tick >= 0:
+                    pointing[tick : tick + 1] = 1
         for first, end in self._script.unsure:
             targets.speak_counts[first:end] = False
         if self._script.listening:
@@ -243,10 +253,25 @@ class Oracle:
     def _say(self, tick: int, targets: Targets, word: str) -> None:
         self._mouth.say(word)
         self._last = word
-        targets.text[tick] = RECALL if word == self._named else self._text_ids[word]
+        targets.text[tick] = self._pointing(tick, word)
         targets.manner[tick] = MANNERS.index(self._manner)
         if self._task.startswith(ONCE) and word == self._named:
             self._task, self._named = "none", ""
+
+    def _pointing(self, tick: int, word: str) -> int:
+        """The text id by which a word is said: one that points at it, where there is one."""
+        if word == self._named:
+            return RECALL
+        if self._by_task and word == self._measured:
+            self._measured = ""
+            return MEASURED
+        counting = self._task in COUNTING and word in NUMBERS
+        if counting and word == NUMBERS[min(self._counted, len(NUMBERS) - 1)]:
+            self._counted += 1
+            return NEXT
+        if self._by_task and word == SPANISH.get(self._script.told.get(tick - 1, "")) and self._task in IN_SPANISH:
+            return TRANSLATED
+        return self._text_ids[word]
 
     def _name_trigger(self, tick: int, targets: Targets) -> None:
         """Once an order to listen for a word is understood: which word, as soon as it has been told."""
@@ -285,18 +310,19 @@ class Oracle:
         if self._task == TASKS[COUNT_TO] and not self._queue:  # it has ended: the registers know by themselves
             self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
-        self._by_task = phrase.intent in MEASURED
+        self._by_task = phrase.intent in READ_OFF
         self._manner = manner_of(phrase)
         self._pace = COUNT_PACE_TICKS if phrase.intent.startswith("count_") else 1
         self._wait = 0
         if phrase.task:
+            self._counted = 0
             self._task, self._named = phrase.task, phrase.word
             targets.task[tick] = 1 + TASKS.index(phrase.task)
             targets.word[tick] = self._text_ids.get(phrase.word, USERS_WORD) if phrase.word else NONE
             self._sayable = phrase.word in self._text_ids or turn.note_tick >= 0
             self._await_word(tick, turn, phrase.trigger)
         elif phrase.ends_with and self._task == "none":
-            self._task, self._named = TASKS[COUNT_TO], ""
+            self._task, self._named, self._counted = TASKS[COUNT_TO], "", 0
             targets.task[tick] = 1 + COUNT_TO
             self._await_word(tick, turn, phrase.ends_with)
         if phrase.delegate:
@@ -332,7 +358,8 @@ class Oracle:
         phrase = turn.phrase
         assert phrase is not None
         if phrase.intent == "how_long" and turn.lapse_s:
-            return (NUMBERS[round(turn.lapse_s) - 1], "seconds")
+            self._measured = NUMBERS[round(turn.lapse_s) - 1]
+            return (self._measured, "seconds")
         if phrase.intent == "fingers":
             shown = [count for first, until, count in self._script.fingers if first <= tick < until]
             return (("zero", *NUMBERS)[shown[-1]],) if shown else phrase.reply
@@ -407,13 +434,22 @@ def manner_of(phrase: Phrase) -> Manner:
     return Manner.QUESTION if phrase.intent in ASKING else Manner.STATEMENT
 
 
-def fed_back(targets: Targets, heard: Ids) -> Ids:
+def fed_back(targets: Targets, heard: Ids, text_ids: Mapping[str, int], spanish: Mapping[int, str]) -> Ids:
     """What each tick is fed with, ``[T, 16]``: the tokens of the tick before, as the service moves them. ``heard [T]``
-    is what is written down of the user's words, rightly or not."""
+    is what is written down of the user's words, rightly or not; ``text_ids`` has nano's words, ``spanish`` the Spanish
+    of what is heard."""
     rows, before = [], Tokens()
     decided = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
     columns = (*decided, heard)
-    for floor, user, text, *moving in zip(*(column.tolist() for column in columns), strict=True):
+    for floor, user, text, event, task, word, trigger, told in zip(*(c.tolist() for c in columns), strict=True):
         rows.append(fed(before))
-        before = moved(before, floor, user, recalled(before) if text == RECALL else text, *moving)
+        counts = text == NEXT
+        if text == RECALL:
+            text = recalled(before)
+        elif text in (MEASURED, NEXT):
+            number = measured(before) if text == MEASURED else next_number(before, task)
+            text = text_ids[NUMBERS[number - 1]] if number else NONE
+        elif text == TRANSLATED:
+            text = text_ids[spanish[before.heard]]
+        before = moved(before, floor, user, text, event, task, word, trigger, told, pointed=Pointed(counts=counts))
     return np.array(rows, dtype=np.int64)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from services.interaction.nano.config import NUMBERS
 from training.skills.intents import FIXED
 from training.skills.orders import CONFIRMED, FILLINGS, FINGERS, HOW_LONG, Order, newer_orders, orders
 from training.skills.overlap import interrupting
@@ -16,10 +17,6 @@ from training.skills.requests import is_command, requests
 from training.skills.speech import free_speech
 from training.voices import evaluation
 
-NUMBERS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
 BACKCHANNELS = tuple("mm-hm; uh-huh; yeah; right; i see; okay; aha; oh; hm; oh really; mm; ah okay".split("; "))
 UNSEEN = ("i", "can", "not", "tell")  # how long, how many: when nothing was measured or seen
 FILLER_QUESTION = ("let", "me", "check", "that")

@@ -37,6 +37,7 @@ class UserTurn:
     delay_ticks: int = 0
     patience_ticks: int = 0  # nano goes on for so long beyond ``yield_tick``; what it does there doesn't count
     note_tick: int = -1  # in which the word that an order is to say is noted: it was written down before; -1: never
+    listen_tick: int = -1  # the same of the word that it waits for
     trigger_tick: int = -1  # in which it can be known which word an order waits for: it has been told; -1: never
     voice: str = ""
     phones: list[Phone] | None = None
@@ -68,9 +69,10 @@ class Awaited:
 
     turn: UserTurn
     index: int  # of the word in its turn
-    word: str
+    word: str  # "" for the next number
     task: str
     manner: Manner
+    order: UserTurn | None = None  # of a tally
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from functools import partial
 from services.interaction.nano.config import NanoConfig
 from training.data import vocabularies
 from training.learner import Learner
-from training.skills.words import KINDS
+from training.skills.words import KINDS, SPANISH
 
 _SIZES: dict[str, Callable[..., NanoConfig]] = {
     # Trains in seconds.
@@ -64,7 +64,7 @@ SIZES = tuple(_SIZES)
 def config_of(size: str) -> NanoConfig:
     """The configuration of one of ``SIZES``, with today's vocabularies. Raises ``KeyError`` for another name."""
     said, heard = vocabularies()
-    return _SIZES[size](text_words=said, heard_words=heard, kinds=KINDS)
+    return _SIZES[size](text_words=said, heard_words=heard, kinds=KINDS, spanish=SPANISH)
 
 
 def parameters(learner: Learner) -> tuple[int, int]:

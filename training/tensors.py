@@ -13,7 +13,7 @@ from services.interaction.nano.config import COPY, NONE
 from services.interaction.nano.registers import HEARD_PLACE
 from training.data import Batch
 
-DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger", "note")
+DECISIONS = ("floor", "user", "text", "heard", "event", "task", "word", "manner", "ending", "trigger", "note", "listen")
 PARTS = ("due",)  # of another decision's ticks
 HINTS = ("phones", "sight", "colour", "fingers")
 
@@ -39,7 +39,7 @@ class Tensors(NamedTuple):
 def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
     """Where a decision counts: ``word`` where a task is set that has one, ``trigger`` until one is known, ``manner``
     where something of its own is said, ``due`` where a task says it,
-    ``note`` where a word was written down in the tick before, and hints where one is known."""
+    ``note`` and ``listen`` where a word was written down in the tick before, and hints where one is known."""
     if name in HINTS:
         return np.asarray(batch.targets[name] >= 0)
     counting: npt.NDArray[np.bool_] = batch.targets["heard_counts" if name == "heard" else "speak_counts"]
@@ -47,7 +47,7 @@ def counts(batch: Batch, name: str) -> npt.NDArray[np.bool_]:
         return counting & (batch.targets["task"] > 1)
     if name == "due":
         return np.asarray(counting & batch.targets["due_counts"])
-    if name == "note":
+    if name in ("note", "listen"):
         return np.asarray(counting & (batch.fed[..., HEARD_PLACE] != NONE))
     if name == "trigger":
         return np.asarray(counting & batch.targets["trigger_counts"])

@@ -160,22 +160,22 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     item = frames("a", 1)[0]
     waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
     nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0, 0])
+    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
-    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0, 0])
+    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
+    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
     assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0 unheard-of", True)
     assert Tokens(*spoken.tokens).heard == SMALL.heard_words.index("h0"), "the next tick is told, by its first word"
-    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 3, 9, 1, 0, 0, 0, 0, 0, 0], ["unheard-of"])
+    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["unheard-of"])
     assert Tokens(*strange.tokens).heard == len(SMALL.heard_words), "one more than the last"
-    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
     waiting_for_its_voice = Tokens(*spoken.tokens)._replace(text=NONE)
-    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
-    assert nano._decide(nothing, NOTHING_YET, [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
-    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 3, 0, 0, 0, 0, 4, 0, 0, 0])
+    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano._decide(nothing, NOTHING_YET, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
+    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 6, 0, 0, 0, 0, 4, 0, 0, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
-    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0]).floor is Floor.HOLD, "nothing was said"
+    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).floor is Floor.HOLD, "nothing was said"
 
 
 def test_whether_to_speak_is_decided_before_what_to_say():
@@ -189,7 +189,7 @@ def test_whether_to_speak_is_decided_before_what_to_say():
     assert kinds_of_words(SMALL) == [], "models of before take the most likely word"
     with pytest.raises(ValueError, match=r"no words of .*: hm"):
         kinds_of_words(dataclasses.replace(SMALL, signs=("hm",)))
-    config = dataclasses.replace(config, kinds={"fruit": ("h1", "h2")}, note_logit=1.0)
+    config = dataclasses.replace(config, kinds={"fruit": ("h1", "h2")}, spanish={"h1": "t1"})
     assert NanoConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
@@ -201,45 +201,36 @@ def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
         assert (nano.step([speaking])[0].floor is Floor.YIELD) == (lean > 0)
 
 
-def test_a_model_may_note_what_it_is_less_sure_of():
-    for lean in (-50.0, 50.0):
-        net = network(dataclasses.replace(SMALL, note_logit=lean))
-        nano = NanoModel(net, lexicon=lexicon())
-        nano.open("a", 0)
-        nano._sessions["a"].fed = Tokens(written=7)
-        assert Tokens(*nano.step(frames("a", 1))[0].tokens).noted == (7 if lean > 0 else NONE)
-
-
 def test_a_client_is_told_what_the_model_keeps_in_mind():
     nano, item = model(), frames("a", 1)[0]
     timer = TASKS.index("timer 5")
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + timer, 4, 0, 0, 0, 0])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + timer, 7, 0, 0, 0, 0, 0])
     assert order.ui == {"standing_task": "timer 5", "word": "t1"}
-    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0, 0])
+    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert after.ui == {}, "nothing has changed"
-    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
+    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert done.ui == {"standing_task": "none", "word": ""}
 
 
 def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
     nano = model()
     item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)
-    standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 5)
-    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
+    standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 8)
+    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (said.text, said.floor) == ("t2", Floor.TAKE)
     assert Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
-    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
+    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
 
 
 def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
     nano = model()
     nano.open("a", 0)
     task = 1 + TASKS.index("timer 3")
-    set_now = moved(Tokens(), 0, 1, NONE, 0, task, 5)
+    set_now = moved(Tokens(), 0, 1, NONE, 0, task, 8)
     first, second = frames("a", 2)
     nano.prefill([first], [tuple(set_now)])
     quiet = Tokens(*nano.quiet("a"))
-    assert (quiet.task, quiet.word, quiet.age) == (set_now.task, 5, 1)
+    assert (quiet.task, quiet.word, quiet.age) == (set_now.task, 8, 1)
     nano.prefill([second], [tuple(quiet)])
     assert Tokens(*nano.quiet("a")).age == 2
 
@@ -247,84 +238,45 @@ def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
 def test_a_word_to_listen_for_stands_and_goes_with_its_task():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, 7, 0])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, 7, 0, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
-    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3, 0])
+    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3, 0, 0])
     assert (kept.ui, Tokens(*kept.tokens).trigger) == ({}, 7), "whatever the head says meanwhile, and after its word"
-    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 4, 0, 0, 9, 0])
+    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 7, 0, 0, 9, 0, 0])
     assert (timer.ui, Tokens(*timer.tokens).trigger) == ({"standing_task": "timer 3", "word": "t1"}, NONE)
 
 
 def test_a_word_to_listen_for_may_be_told_after_the_order_is_understood():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 3, 0, 0, 1 + HEAR, 4, 0, 0, NONE, 0])
+    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, NONE, 0, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": ""}
-    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0])
-    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0])
+    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0, 0])
+    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
     assert told.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
     assert Tokens(*told.tokens).age == 2
-    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0])
+    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
     assert (idle.ui, Tokens(*idle.tokens).trigger) == ({}, NONE), "nothing stands that could wait for it"
 
 
 def test_one_question_is_not_given_to_the_background_twice():
     nano, item = model(), frames("a", 1)[0]
-    delegates = [0, 0, 0, 0, EVENTS.index("delegate"), 0, 0, 0, 0, NONE, 0]
+    delegates = [0, 0, 0, 0, EVENTS.index("delegate"), 0, 0, 0, 0, NONE, 0, 0]
     first = nano._decide(item, NOTHING_YET, delegates)
     again = nano._decide(item, Tokens(*first.tokens), delegates)
     still = nano._decide(item, Tokens(*again.tokens), delegates)
-    done = nano._decide(item, Tokens(*still.tokens), [0] * 11)
+    done = nano._decide(item, Tokens(*still.tokens), [0] * 12)
     another = nano._decide(item, Tokens(*done.tokens), delegates)
     assert [o.delegate for o in (first, again, still, done, another)] == [True, False, False, False, True]
-
-
-def test_a_word_of_the_users_is_noted_when_it_has_been_written_down_and_said_when_it_is_due():
-    nano, item = model(), frames("a", 1)[0]
-    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    nothing, notes = [0] * 11, [*[0] * 10, 1]
-    sets = [1, 2, 3, 0, 0, 1 + TASKS.index("every 2"), USERS_WORD, 0, 0, NONE, 0]
-    says = [1, 0, RECALL, 0, 0, 0, 0, 0, 0, NONE, 0]
-    order = nano._decide(item, NOTHING_YET, sets, ["h25"])
-    assert order.ui == {"standing_task": "every 2", "word": ""}, "it is not known yet"
-    assert Tokens(*order.tokens).heard == len(SMALL.heard_words), "no head has this word, the lexicon has"
-    assert nano._decide(item, Tokens(*order.tokens), says).text == "", "there is none to say"
-    noted = nano._decide(item, Tokens(*order.tokens), notes, ["h3"])
-    assert noted.ui == {"standing_task": "every 2", "word": "h25"}, "the word of the tick before, not of this one"
-    other = nano._decide(item, Tokens(*noted.tokens), nothing, ["h4"])
-    said = nano._decide(item, Tokens(*other.tokens), says)
-    after = Tokens(*said.tokens)
-    assert (said.text, said.say_pending, said.floor) == ("h25", False, Floor.TAKE)
-    assert (after.text, after.last, after.noted, after.age) == (RECALL, RECALL, nano.lexicon.words.index("h25") + 1, 0)
-    assert TASKS[after.task] == "every 2" and Tokens(*other.tokens).age == 2
-    assert nano._decide(item, after, [1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t2", "its own words as before"
-    unheard = nano._decide(item, Tokens(*said.tokens), notes)
-    assert Tokens(*unheard.tokens).noted == after.noted, "nothing was written down that could be noted"
-    limits = [(*after[:-2], 31, 0), (*after[:-2], 0, 31)]
-    for tokens in limits:
-        with pytest.raises(ValueError, match="not this model's tokens"):
-            nano._check(tokens)
-
-
-def test_a_noted_word_may_come_before_the_order_is_understood():
-    nano, item = model(), frames("a", 1)[0]
-    item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    first = nano._decide(item, NOTHING_YET, [0] * 11, ["h25"])
-    noted = nano._decide(item, Tokens(*first.tokens), [*[0] * 10, 1])
-    sets = [1, 2, 3, 0, 0, 1 + TASKS.index("timer 2"), USERS_WORD, 0, 0, 0, 0]
-    order = nano._decide(item, Tokens(*noted.tokens), sets)
-    assert order.ui == {"standing_task": "timer 2", "word": "h25"}
-    said = nano._decide(item, Tokens(*order.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0])
-    assert said.text == " h25" and Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
 
 
 def test_a_skipped_tick_and_a_restore_keep_the_word_to_listen_for():
     nano = model()
     nano.open("a", 0)
-    standing = moved(Tokens(), 0, 1, NONE, 0, 1 + HEAR, 5, 8)
+    standing = moved(Tokens(), 0, 1, NONE, 0, 1 + HEAR, 8, 8)
     nano.prefill(frames("a", 1), [tuple(standing)])
     quiet = Tokens(*nano.quiet("a"))
-    assert (TASKS[quiet.task], quiet.word, quiet.trigger, quiet.age) == ("hear", 5, 8, 1)
+    assert (TASKS[quiet.task], quiet.word, quiet.trigger, quiet.age) == ("hear", 8, 8, 1)
 
 
 def standing(task: int, trigger: int = NONE, heard: int = NONE) -> TickInputs:

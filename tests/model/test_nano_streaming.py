@@ -69,7 +69,7 @@ def test_thread_count_changes_no_bit(threads):
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_a_session_restored_from_its_context_continues_to_the_bit(chunk):
-    name, ticks, cut = "o", 125, 100  # one whose last ticks are full of words
+    name, ticks, cut = "y", 125, 100  # one whose last ticks are full of words
     assert SMALL.context_ticks < cut
     lived = alone(name, ticks)
     inputs = frames(name, ticks)

@@ -44,6 +44,7 @@ _ABOUT = {
     "hear": "{x}; the word {x}; {x}; the word {x}; just {x}",
     "spanish numbers": "a number; any number; some number; another number; one of the numbers",
     "spanish colours": "a colour; any colour; some colour; another colour; one of the colours; the name of a colour",
+    "tally": "{x}; the word {x}; {x}; the word {x}; just {x}",
 }
 KINDS = tuple(_ABOUT)
 
@@ -117,9 +118,9 @@ def template(kind: str, rng: random.Random) -> str:
         return f"{seen} {rng.choice(_REPORT)}" if rng.random() < 0.5 else f"{rng.choice(_REPORT_FIRST)} {seen}"
     if kind == "action":
         return rng.choice(_ACTION).replace("{b}", rng.choice(_BEGINS)).replace("{e}", rng.choice(_ENDS))
-    spanish = kind.startswith("spanish")
+    spanish, tally = kind.startswith("spanish"), kind == "tally"
     about = rng.choice(_ABOUT[kind].split("; "))
     when = f"{rng.choice(_WHEN)} {rng.choice(_NAMED).format(a=about)}"
     if rng.random() < 0.55:
-        return f"{when} {rng.choice(_SPANISH if spanish else _SAY)}"
-    return f"{rng.choice(_SPANISH_FIRST if spanish else _SAY_FIRST)} {when}"
+        return f"{when} {rng.choice(_SPANISH if spanish else _NUMBER if tally else _SAY)}"
+    return f"{rng.choice(_SPANISH_FIRST if spanish else _NUMBER if tally else _SAY_FIRST)} {when}"

@@ -12,14 +12,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.interaction.nano.config import COLOURS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
+from services.interaction.nano.config import COLOURS, NUMBERS, OVER, SECONDS_ONCE, SECONDS_REPEATED, task_name
 from training.skills import clauses
 from training.skills.triggers import sayable, triggers
 from training.skills.words import (
     ACTIONS,
     CATEGORIES,
     MOVES,
-    NUMBERS,
     SIGNALS,
     THINGS,
     TIMED_WORDS,
@@ -234,6 +233,24 @@ _TEMPLATES: dict[str, tuple[str, str]] = {
         "please call out {w} whenever you hear the word {x}; if you hear me say {x} then say {w}; "
         "the moment i say {x} you say {w}",
     ),
+    "tally": (
+        "count how often i say {x}; count how many times i say {x}; count every {x} that i say; count each {x}; "
+        "count the word {x}; count whenever i say {x}; count when i say the word {x}; count every time i say {x}; "
+        "count every time you hear {x}; count along whenever i say the word {x}; please count how often i say {x}; "
+        "please count every {x}; can you count how often i say {x}; can you count the word {x} while i talk; "
+        "could you count how many times i say {x}; i want you to count the word {x}; i would like you to count every {x}; "
+        "keep count of the word {x}; keep count of how often i say {x}; keep a tally of the word {x}; "
+        "keep a tally of how often i say {x}; how often do i say {x} count it; how many times do i say {x} count along; "
+        "every time i say {x} say the next number; whenever i say {x} say the next number; each time i say {x} count one up; "
+        "when i say {x} tell me how many times that was; whenever you hear {x} say how many there were; "
+        "say the number whenever i say {x}; say a number for every {x}; say how many times i have said {x} each time; "
+        "tell me the number every time i say {x}; listen for {x} and count it; listen for the word {x} and keep count; "
+        "for every {x} that you hear say the next number; number every {x} that i say; call out the count whenever i say {x}; "
+        "i say {x} too often please count it; count my {x}; go on counting whenever i say {x}",
+        "would you count how often i use the word {x}; count it when the word {x} comes up; "
+        "please keep track of how many times i say {x}; at every {x} tell me the number so far; "
+        "do count the word {x} for me; should i say {x} then count on",
+    ),
 }  # fmt: skip
 HOW_LONG = (
     (
@@ -290,15 +307,20 @@ class Order:
     framed: bool = False
 
 
-def _hearing(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], str]:
-    """Half of the held-out orders are about words that no order of the training half is about."""
+def _drawn(kind: str, rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], str]:
+    """A task with its template's fillings and its word. Half of the held-out orders about a word of the user's are about
+    words that no order of the training half is about."""
+    if kind not in ("hear", "tally"):
+        return _filled(kind, rng)
     trigger = rng.choice(triggers(held_out and rng.random() < 0.5))
+    if kind == "tally":
+        return kind, {"x": trigger}, ""
     word = rng.choice([w for w in (*SIGNALS, *SIGNALS, *TIMED_WORDS) if w != trigger])
-    return "hear", {"x": trigger, "w": word}, word
+    return kind, {"x": trigger, "w": word}, word
 
 
 def _filled(kind: str, rng: random.Random) -> tuple[str, dict[str, str], str]:
-    """A task with its template's fillings and its word."""
+    """The same, of the other kinds."""
     if kind in ("timer", "every"):
         seconds = rng.choice(SECONDS_ONCE if kind == "timer" else SECONDS_REPEATED)
         word = rng.choice(TIMED_WORDS)
@@ -354,7 +376,7 @@ def joined_orders() -> Iterator[Order]:
     for kind in clauses.KINDS:
         refused = _refused(kind)
         for _ in range(JOINED):
-            task, fillings, word = _hearing(rng, False) if kind == "hear" else _filled(kind, rng)
+            task, fillings, word = _drawn(kind, rng, False)
             text = _in_words(clauses.template(kind, rng), fillings)
             if " ".join(text.split()[:2]) not in refused:
                 yield Order(text, kind, task, word, False, fillings.get("x", ""), framed=True)
@@ -371,7 +393,7 @@ def newer_orders(known: Iterable[Order]) -> Iterator[Order]:
             for _ in range(wanted // 7 if held_out else wanted):
                 joined = kind in clauses.KINDS and not held_out and rng.random() < 0.4
                 template = clauses.template(kind, rng) if joined else rng.choice(templates)
-                task, fillings, _ = _hearing(rng, held_out) if kind == "hear" else _filled(kind, rng)
+                task, fillings, _ = _drawn(kind, rng, held_out)
                 word = rng.choice([w for w in sayable(held_out and rng.random() < 0.5) if w not in fillings.values()])
                 text = _in_words(template, fillings | {"w": word})
                 if not held_out and not joined and rng.random() < 0.35:
@@ -415,7 +437,7 @@ def _plain_orders() -> Iterator[Order]:
         for held_out, templates in ((True, halves[1].split("; ")), (False, halves[0].split("; "))):
             wanted = PER_KIND // 4 if held_out else PER_KIND
             for turn in range(wanted):
-                task, fillings, word = _hearing(rng, held_out) if kind == "hear" else _filled(kind, rng)
+                task, fillings, word = _drawn(kind, rng, held_out)
                 text = _in_words(templates[turn % len(templates)], fillings)
                 if text not in seen:
                     seen.add(text)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import random
 import re
 
-from services.interaction.nano.config import COLOURS
+from services.interaction.nano.config import COLOURS, NUMBERS
 from training.skills.overlap import signs
-from training.skills.words import CATEGORIES, NUMBERS
+from training.skills.words import CATEGORIES
 
 STORIES, CARRIERS, COUNTINGS, ASIDES, MORE_ASIDES = 3000, 1400, 150, 700, 1600
 HELD_OUT_EVERY = 8

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 
+from services.interaction.nano.config import NUMBERS
 from training.skills.speech import free_speech
-from training.skills.words import CATEGORIES, KINDS, NUMBERS, SIGNALS, TIMED_WORDS, heard_words
+from training.skills.words import CATEGORIES, KINDS, SIGNALS, TIMED_WORDS, heard_words
 
 LEAST, MOST = 10, 130  # sentences of the training half that hold the word
 SHORTEST = 4  # letters, but for numbers and what categories hold

@@ -5,14 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from services.interaction.nano.config import COLOURS
+from services.interaction.nano.config import COLOURS, NUMBERS
 
 HEARD_WORDS = Path(__file__).parents[1] / "heard_words.txt"  # see ``training.lexis``
 
-NUMBERS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "fruit": tuple(
         "apple banana cherry grape lemon lime mango melon peach pear plum kiwi strawberry pineapple raspberry fig".split()

@@ -9,7 +9,8 @@ import random
 from typing import NamedTuple
 
 from schemas.records import Manner
-from training.phrases import BACKCHANNELS, NUMBERS, TRAINING
+from services.interaction.nano.config import NUMBERS
+from training.phrases import BACKCHANNELS, TRAINING
 from training.speech import teacher, texts
 
 _QUESTIONS = (

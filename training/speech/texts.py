@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.phrases import BACKCHANNELS, NUMBERS, TRAINING
+from services.interaction.nano.config import NUMBERS
+from training.phrases import BACKCHANNELS, TRAINING
 
 CACHE = Path(os.environ.get("MICROTURN_SPEECH", "build/speech"))
 HELD_OUT_SHARE = 50

@@ -11,9 +11,10 @@ from typing import Any
 from schemas.records import Manner
 from services.interaction.nano.lexicon import REACH_TICKS
 
-NONE, COPY, RECALL = 0, 1, 2
-"""Ids of the text vocabulary: say nothing, the next word of a pending result, the word of the standing task."""
-SPECIAL_WORDS = ("<none>", "<copy>", "<recall>")
+NONE, COPY, RECALL, MEASURED, NEXT, TRANSLATED = range(6)
+"""Ids of the text vocabulary that point at a word: none; the next one of a pending result; the standing task's; how
+many seconds the user was silent; the number after the one that it counted last; the user's word in Spanish."""
+SPECIAL_WORDS = ("<none>", "<copy>", "<recall>", "<measured>", "<next>", "<translated>")
 FLOORS = ("hold", "take", "backchannel", "yield")
 USERS = ("silent", "speaking", "ended")
 EVENTS = ("none", "delegate", "cancel", "drop")
@@ -35,6 +36,10 @@ SECONDS_REPEATED = tuple(range(2, 7))
 OVER = tuple(range(3, 9))
 COLOURS = (
     "red green blue yellow white purple black orange pink brown grey turquoise gold violet"
+).split()
+NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
 ).split()
 CUES = "fruit animal colour number vehicle drink day city".split()
 
@@ -59,8 +64,9 @@ TASKS = (
     "spanish colours",
     "hear",
     "count to",
+    "tally",
 )
-HEAR, COUNT_TO = TASKS.index("hear"), TASKS.index("count to")
+HEAR, COUNT_TO, TALLY = (TASKS.index(name) for name in ("hear", "count to", "tally"))
 USERS_WORD = COPY  # of the word head: the task's word is the user's, see ``Tokens.noted``
 KEEP = 0  # of the task head: what stands stays; 1 + k sets task k (1: none)
 
@@ -75,8 +81,8 @@ class NanoConfig:
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
     would win wherever it is clear that an answer is due, but not which.
     ``yield_logit`` is added to the logit of yielding: below 0, it must be surer that it is interrupted.
-    ``note_logit`` is added to the logit of noting a word: above 0, it notes what it is less sure of.
     ``kinds`` are the user's words that standing tasks wait for, by kind: those of ``CUES``, numbers in their order.
+    ``spanish`` has the Spanish of some of the user's words.
     """
 
     d: int
@@ -99,8 +105,8 @@ class NanoConfig:
     signs: tuple[str, ...] = ()
     phones_after: int = 0
     yield_logit: float = 0.0
-    note_logit: float = 0.0
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spanish: dict[str, str] = field(default_factory=dict)
 
     @property
     def rules(self) -> str:
@@ -108,8 +114,8 @@ class NanoConfig:
         else, and a replay must not take the one for the other."""
         parts = [f"~{self.temperature:g}"] if self.temperature else []
         parts += [f"~y{self.yield_logit:g}"] if self.yield_logit else []
-        parts += [f"~n{self.note_logit:g}"] if self.note_logit else []
-        parts += [f"~k{zlib.crc32(repr(sorted(self.kinds.items())).encode()):08x}"] if self.kinds else []
+        meanings = sorted(self.kinds.items()), sorted(self.spanish.items())
+        parts += [f"~k{zlib.crc32(repr(meanings).encode()):08x}"] if self.kinds or self.spanish else []
         return "".join(parts + ([f"~s{zlib.crc32(' '.join(self.signs).encode()):08x}"] if self.signs else []))
 
     @property

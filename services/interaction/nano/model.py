@@ -20,17 +20,19 @@ from services.interaction.nano.config import (
     AUDIO_TOKENS,
     CONV_TAPS,
     COPY,
-    COUNT_TO,
     EVENTS,
     FLOORS,
-    HEAR,
     KEEP,
     MANNERS,
+    MEASURED,
+    NEXT,
     NONE,
+    NUMBERS,
     PERIODS_TICKS,
     RECALL,
     TASKS,
     TICK_TOKENS,
+    TRANSLATED,
     USERS,
     NanoConfig,
 )
@@ -38,7 +40,18 @@ from services.interaction.nano.layers import LayerState, ring_view
 from services.interaction.nano.lexicon import Lexicon, Search
 from services.interaction.nano.network import Decisions, NanoNet, StepPlace, TickInputs, time_table
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.registers import LIMITS, Tokens, fed, moved, recalled
+from services.interaction.nano.registers import (
+    AWAITING,
+    LIMITS,
+    Pointed,
+    Tokens,
+    fed,
+    measured,
+    moved,
+    next_number,
+    recalled,
+    score,
+)
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import StepInput, StepOutput, Voice
 from services.interaction.randomness import choose, uniforms
@@ -49,7 +62,7 @@ ENCODER_WEIGHTS = "encoder.safetensors"
 GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
-_TEXT = Decisions._fields.index("text")
+_TEXT, _NOTE, _LISTEN = (Decisions._fields.index(name) for name in ("text", "note", "listen"))
 _HOLD, _TAKE, _BACKCHANNEL, _YIELD = (FLOORS.index(f) for f in ("hold", "take", "backchannel", "yield"))
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
@@ -131,6 +144,9 @@ class NanoModel:
         if lexicon is not None:
             self.name += f".{lexicon.version}"
         self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
+        own = {word: at for at, word in enumerate(config.text_words) if at > TRANSLATED}
+        self._numbers = (NONE, *(own.get(number, NONE) for number in NUMBERS))
+        self._spanish = {self._heard[w]: own.get(s, NONE) for w, s in config.spanish.items() if w in self._heard}
         self._written = {} if lexicon is None else {word: at for at, word in enumerate(lexicon.words, 1)}
         self.name += config.rules
         if device != "cpu":
@@ -150,7 +166,6 @@ class NanoModel:
         self._kinds = kinds_of_words(config)
         self._leaning = torch.zeros(len(FLOORS))
         self._leaning[_YIELD] = config.yield_logit
-        self._noting = torch.tensor([0.0, config.note_logit])
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
@@ -226,8 +241,10 @@ class NanoModel:
         decisions, phones = self._forward(batch, sessions)
         heard = self._hear(batch, sessions, decisions, phones)
         with torch.inference_mode(), one_thread():
-            decisions = decisions._replace(floor=decisions.floor + self._leaning, note=decisions.note + self._noting)
+            decisions = decisions._replace(floor=decisions.floor + self._leaning)
             ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
+            for place, logits in ((_NOTE, decisions.note), (_LISTEN, decisions.listen)):
+                ids[:, place] = [score(found) for found in (logits[:, 0, 1] - logits[:, 0, 0]).tolist()]
             if self._kinds:
                 ids[:, _TEXT] = by_kind(decisions.text.squeeze(1), self._kinds).numpy()
         if self.config.temperature:
@@ -281,8 +298,9 @@ class NanoModel:
         limits = LIMITS._replace(
             floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
         )
-        limits = limits._replace(trigger=len(self.config.heard_words), heard=len(self.config.heard_words) + 1)
-        limits = limits._replace(written=1 + len(self._written), noted=1 + len(self._written))
+        heard, written = len(self.config.heard_words), 1 + len(self._written)
+        limits = limits._replace(trigger=heard, awaitable=heard, heard=heard + 1)
+        limits = limits._replace(written=written, noted=written, sayable=written)
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
@@ -369,20 +387,16 @@ class NanoModel:
         ]
         return torch.stack(rows)[:, None]
 
-    def _decide(
-        self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = ()
-    ) -> StepOutput:
-        """Raw choices to one consistent decision.
+    def _decide(self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = ()) -> StepOutput:
+        """Raw choices (of ``note`` and ``listen``: scores) to one consistent decision.
 
         Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
         none, and whoever is still heard has the floor until it yields.
         """
-        floor, user, text, _, event, task, word, manner, _, trigger, notes = chosen
+        floor, user, text, _, event, task, word, manner, _, trigger, say, listen = chosen
         voice = item.voice
-        if text == RECALL:
-            text = recalled(before)
-        if text == RECALL and not before.noted:
-            text = NONE
+        counts = text == NEXT and voice is not Voice.BUSY
+        text = self._meant(text, before, task)
         if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
             text = NONE
         if floor == _BACKCHANNEL:
@@ -398,7 +412,9 @@ class NanoModel:
         said = f" {spoken}" if spoken and going_on else spoken
         heard = self._heard.get(written[0], len(self.config.heard_words)) if written else NONE
         at = self._written.get(written[0], NONE) if written else NONE
-        after = moved(before, floor, user, text, event, task, word, trigger, heard, at, notes)
+        known = before.heard < len(self.config.heard_words)
+        pointed = Pointed(say, listen if known else 0, counts and text != NONE)
+        after = moved(before, floor, user, text, event, task, word, trigger, heard, at, pointed)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),
@@ -412,6 +428,17 @@ class NanoModel:
             manner=MANNERS[manner],
             ui=self._shown(before, after),
         )
+
+    def _meant(self, text: int, before: Tokens, task: int) -> int:
+        """The text id that one that points at a word stands for; ``NONE`` where there is no such word. ``COPY``, and
+        ``RECALL`` for a word of the user's, stand for themselves."""
+        if text == RECALL:
+            meant = recalled(before)
+            return NONE if meant == RECALL and not before.noted else meant
+        if text in (MEASURED, NEXT):
+            number = measured(before) if text == MEASURED else next_number(before, task)
+            return self._numbers[number]
+        return self._spanish.get(before.heard, NONE) if text == TRANSLATED else text
 
     def _recalled(self, tokens: Tokens) -> str:
         """The standing task's word."""
@@ -427,6 +454,6 @@ class NanoModel:
         if (after.task, word, after.trigger) == (before.task, self._recalled(before), before.trigger):
             return {}
         shown = {"standing_task": TASKS[after.task], "word": word}
-        if after.task in (HEAR, COUNT_TO):
+        if after.task in AWAITING:
             shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
         return shown

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.interaction.nano.awaiting import is_awaited, kinds_of_tasks, likelihood
+from services.interaction.nano.awaiting import is_awaited, is_time, kinds_of_tasks, likelihood, times_of_tasks
 from services.interaction.nano.config import (
     AUDIO_TOKENS,
     EVENTS,
@@ -52,8 +52,9 @@ class TickInputs(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """Logits at the output token, ``[N, T, classes]``. ``task``, ``word``, ``trigger`` and ``note`` move the registers,
-    ``manner`` is how to say the words, ``ending`` whether the user is about to end."""
+    """Logits at the output token, ``[N, T, classes]``. ``task``, ``word``, ``trigger``, ``note``, ``listen`` move the
+    registers (the last two: whether the word written down before is one to say, or to listen for), ``manner`` is how to
+    say the words, ``ending`` whether the user is about to end."""
 
     floor: Tensor
     user: Tensor
@@ -66,6 +67,7 @@ class Decisions(NamedTuple):
     ending: Tensor
     trigger: Tensor
     note: Tensor
+    listen: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class NanoNet(nn.Module):
     """Inputs of ticks to decisions."""
 
     waits_for: Tensor
+    waits: Tensor
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -135,11 +138,12 @@ class NanoNet(nn.Module):
         self.awaits, self.awaited = Product(d, d, 0.3), Product(d, d)
         self.spotted = Product(2, d, 0.3)
         self.words_heard, self.reads = nn.Embedding(len(config.heard_words) + 1, d), Product(d, d, 0.3)
-        self.matched = nn.Parameter(torch.zeros(d))
+        self.matched, self.elapsed = nn.Parameter(torch.zeros(d)), nn.Parameter(torch.zeros(d))
         self.register_buffer("waits_for", kinds_of_tasks(config), persistent=False)
+        self.register_buffer("waits", times_of_tasks(), persistent=False)
         self.phone_norm = Norm(d)
         self.phones = Product(d, PHONES_A_TOKEN * PHONES)
-        self.notes, self.answers = Product(d, 2), Product(d, d, 0.3)
+        self.notes, self.listens, self.answers = Product(d, 2), Product(d, 2), Product(d, d, 0.3)
 
     def embed(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """To ``[N, T, 6, d]``, but for the user's words: see ``understand``."""
@@ -187,14 +191,16 @@ class NanoNet(nn.Module):
 
     def _read(self, inputs: TickInputs, per_tick: bool) -> Tensor:
         """What the user's last word says, ``[N, T, d]``: by a row of its own, by the one that finds it in the sound,
-        and whether it is an awaited one. Layers that hear do without: they should trust their ears."""
+        and whether it is an awaited one; and whether an awaited time has come. Layers that hear do without: they should
+        trust their ears."""
         heard = heard_of(inputs)
         n, ticks = heard.shape
         known = (heard != NONE) & (heard < len(self.config.heard_words))
         found = F.embedding(heard * known, self.transcript.weight.detach()) * known[..., None]
         read: Tensor = self.words_heard(heard) * (heard != NONE)[..., None]
         read = read + self.reads(found.view(n * ticks, 1, -1), per_tick).float().view(n, ticks, -1)
-        return read + self._has_come(inputs) * self.matched
+        read = read + self._has_come(inputs) * self.matched
+        return read + is_time(self.waits, inputs.fed)[..., None] * self.elapsed
 
     def _has_come(self, inputs: TickInputs) -> Tensor:
         """Whether the user's last word was an awaited one, ``[N, T, 1]``."""
@@ -232,7 +238,7 @@ class NanoNet(nn.Module):
         informed = informed + self.answers(come.view(n * ticks, 1, -1), per_tick).float()
         made = [heard if place == HEARD else head(informed, per_tick) for place, head in enumerate(self.heads)]
         made.append(product(self.awaited(informed, per_tick), self.transcript.weight.detach(), per_tick))
-        made.append(self.notes(informed, per_tick))
+        made += [self.notes(informed, per_tick), self.listens(informed, per_tick)]
         return Decisions(*(logits.float().view(n, ticks, -1) for logits in made))
 
     def hear_phones(self, x: Tensor, per_tick: bool) -> Tensor:

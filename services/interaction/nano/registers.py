@@ -18,8 +18,11 @@ from services.interaction.nano.config import (
     MAX_SINCE,
     MAX_TICKS,
     NONE,
+    NUMBERS,
     RECALL,
+    TALLY,
     TASKS,
+    TRANSLATED,
     USERS,
     USERS_WORD,
 )
@@ -27,18 +30,22 @@ from services.interaction.nano.config import (
 TICKS_PER_SECOND = 5
 NO_TASK = 0
 _SILENT, _YIELD = USERS.index("silent"), FLOORS.index("yield")
-_AWAITING = (HEAR, COUNT_TO)  # tasks about a word of the user's
+AWAITING = (HEAR, COUNT_TO, TALLY)  # tasks about a word of the user's
 _RESTED = 8  # ticks without a number after which a count is over: a busy voice holds one up for three or four
 _EVERY = frozenset(n for n, name in enumerate(TASKS) if name.startswith("every"))
 _ONCE = frozenset(n for n, name in enumerate(TASKS) if name.startswith(("timer", "watch")))
 SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
-TASK_PLACE, HEARD_PLACE, TRIGGER_PLACE = 6, -2, -1  # in what is fed
+MAX_LIKELY = 127
+_STEPS = 8  # of a score, in a logit
+_LIKELY_FROM = -8.0  # the logit that scores 0
+SETTLING_TICKS = 8  # after an order in which its last words are still written down
+LAST_PLACE, TASK_PLACE, WORD_PLACE, AGE_PLACE, HEARD_PLACE, TRIGGER_PLACE = 4, 6, 7, 8, -2, -1  # in what is fed
 
 
 class Tokens(NamedTuple):
     """Decisions of a tick (class ids) and the registers after it; ``last``, ``word`` and ``text`` are text ids,
-    ``trigger`` and ``heard`` are ids of what is heard, ``written`` and ``noted`` 1 + places in the lexicon, all times
-    are ticks."""
+    ``trigger``, ``heard`` and ``awaitable`` are ids of what is heard, ``written``, ``noted`` and ``sayable`` 1 + places
+    in the lexicon, all times are ticks, and what is likely is told by ``score``."""
 
     floor: int = 0
     user: int = 0
@@ -48,25 +55,65 @@ class Tokens(NamedTuple):
     since: int = MAX_SINCE  # ticks since
     task: int = NO_TASK  # place in ``TASKS``
     word: int = NONE  # what the task is to say, where that does not follow from what happens: one of its own, or
-    # ``USERS_WORD``, the one that it noted
+    # ``USERS_WORD``, the one in ``noted``
     age: int = 0  # since the task was set, or a repeating one last spoke
     quiet: int = 0  # since the user spoke
     lapse: int = 0  # the user's last silence of ``BREAK_TICKS`` and more
     trigger: int = NONE  # the word of the user's that ``hear`` waits for, or ``count to`` ends with
     heard: int = NONE  # the word of the user's that was written down; one more than the last for one that is not known
     written: int = NONE  # the same word's place in the lexicon, which knows more of them
-    noted: int = NONE  # the word of the user's that it last noted: one that it may be asked to say
+    noted: int = NONE  # the user's word that the standing task is to say, if it is to say one
+    sayable: int = NONE  # of the words written down lately, the likeliest that it is asked to say
+    say_score: int = 0  # how likely it was; less with every tick
+    awaitable: int = NONE  # the likeliest that it is asked to listen for
+    await_score: int = 0
+    standing: int = 0  # ticks since the task was set, up to ``SETTLING_TICKS``
+    counted: int = 0  # the number that it counted last since then, or lately where no task stands
 
 
-LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0, 0, 0)
+LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0, 0, 0)._replace(
+    say_score=MAX_LIKELY + 1, await_score=MAX_LIKELY + 1, standing=SETTLING_TICKS + 1, counted=len(NUMBERS) + 1
+)
 """Exclusive upper bounds of what does not depend on vocabularies."""
 
 
+class Pointed(NamedTuple):
+    """How likely the word written down in the tick before is one to say, or to listen for (scores; 0: not at all), and
+    whether what is said now is the next number of a count."""
+
+    say: int = 0
+    listen: int = 0
+    counts: bool = False
+
+
+NOTHING_POINTED = Pointed()
+
+
+def score(logit: float) -> int:
+    """A likelihood as a whole number, 0 to ``MAX_LIKELY``, for registers are whole numbers."""
+    return max(0, min(MAX_LIKELY, round((logit - _LIKELY_FROM) * _STEPS)))
+
+
 def recalled(before: Tokens) -> int:
-    """The text id of the standing task's word: one of its own, ``RECALL`` for one that it noted, ``NONE`` for none."""
+    """The text id of the standing task's word: one of its own, ``RECALL`` for one of the user's, ``NONE`` for none."""
     if before.word == USERS_WORD:
         return RECALL
-    return before.word if before.word > RECALL else NONE
+    return before.word if before.word > TRANSLATED else NONE
+
+
+def measured(before: Tokens) -> int:
+    """Seconds of the user's last silence, as they are said: 1 to 20; 0 where there was none. The tick in which the user
+    begins is counted to the silence."""
+    if not before.lapse:
+        return 0
+    return max(1, min(len(NUMBERS), round((before.lapse - 1) / TICKS_PER_SECOND)))
+
+
+def next_number(before: Tokens, task: int) -> int:
+    """The number after the one that was counted last, 1 to 20; 0 beyond. ``task`` is the tick's: a new one begins
+    anew."""
+    counted = 0 if task != KEEP else before.counted
+    return counted + 1 if counted < len(NUMBERS) else 0
 
 
 def moved(
@@ -80,34 +127,51 @@ def moved(
     trigger: int = NONE,
     heard: int = NONE,
     written: int = NONE,
-    notes: int = 0,
+    pointed: Pointed = NOTHING_POINTED,
 ) -> Tokens:
     """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
-    ``trigger`` counts while ``hear`` or ``count to`` stands and has none; ``notes`` is whether the word written down in
-    the tick before is to be noted. A count is over when it is interrupted or nothing has been said for a while."""
+    ``trigger`` counts while a task about a word of the user's stands and has none: then none was written down, as when
+    the order was typed. A count is over when it is interrupted or nothing has been said for a while."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
     quiet = 0 if speaks else min(before.quiet + 1, MAX_TICKS)
     standing, named, age = before.task, before.word, min(before.age + 1, MAX_TICKS)
-    awaited = before.trigger
+    awaited, noted = before.trigger, before.noted
+    settling, counted = min(before.standing + 1, SETTLING_TICKS), before.counted
+    sayable = _likeliest(before.written, pointed.say, before.sayable, before.say_score)
+    awaitable = _likeliest(before.heard, pointed.listen, before.awaitable, before.await_score)
     if task != KEEP:
         standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
-        awaited = NONE
+        awaited, noted, settling, counted = NONE, NONE, 0, 0
     elif text != NONE and text == recalled(before):
         if standing in _EVERY:
             age = 0
         elif standing in _ONCE:
             standing, named, age = NO_TASK, NONE, 0
+    counted += pointed.counts
     if standing == COUNT_TO and (floor == _YIELD or min(since, age) >= _RESTED):
         standing, awaited = NO_TASK, NONE
-    if standing in _AWAITING and awaited == NONE:
-        awaited = trigger  # said last, it is told some ticks after the order has been understood
+    if settling < SETTLING_TICKS:  # what is said last is written down some ticks after the order has been understood
+        noted = sayable[0] or noted
+        awaited = (awaitable[0] or awaited) if standing in AWAITING else awaited
+    if standing in AWAITING and awaited == NONE:
+        awaited = trigger
     if standing == NO_TASK:
-        age = 0
-    noted = before.written if notes and before.written != NONE else before.noted
-    times = (age, quiet, lapse)
-    return Tokens(floor, user, text, event, last, since, standing, named, *times, awaited, heard, written, noted)
+        age, settling, noted = 0, SETTLING_TICKS, NONE
+        counted = counted if since < _RESTED else 0
+    times, words = (age, quiet, lapse), (awaited, heard, written, noted)
+    last_ones = (*sayable, *awaitable, settling, counted)
+    return Tokens(floor, user, text, event, last, since, standing, named, *times, *words, *last_ones)
+
+
+def _likeliest(word: int, likely: int, kept: int, kept_likely: int) -> tuple[int, int]:
+    """A word and its score: the newer one, unless the one that is kept was likelier, less an eighth of a logit for each
+    tick since."""
+    kept_likely = max(kept_likely - 1, 0)
+    if word != NONE and likely and likely >= kept_likely:
+        return word, likely
+    return (kept, kept_likely) if kept_likely else (NONE, 0)
 
 
 def fed(tokens: Tokens) -> tuple[int, ...]:
