@@ -19,6 +19,7 @@ from services.encoder import dmel
 from services.encoder.model import text_buckets
 from services.encoder.video import pair_patches
 from services.interaction.nano.config import COLOURS, NUMBERS, PERIODS_TICKS, SPECIAL_WORDS
+from services.interaction.nano.pointing import Pointing
 from training.bank import Bank
 from training.mishearing import heard_ids
 from training.oracle import Oracle, Targets, fed_back
@@ -94,14 +95,13 @@ def collate(scripts: list[Script], all_targets: list[Targets], rng: random.Rando
                 words_at.append((number, turn.start // 3200))
     names = tuple(field.name for field in fields(Targets) if field.name != "pending")
     ids = {word: n for n, word in enumerate(("", *heard_words())) if n}
-    said = {word: n for n, word in enumerate(vocabularies()[0])}
-    spanish = {ids[word]: meant for word, meant in SPANISH.items()}
+    pointing = Pointing(*vocabularies(), SPANISH)
     written = [heard_ids(script, ids) for script in scripts]
     ticks = scripts[0].ticks
     return Batch(
         codes=np.stack([session_codes(s) for s in scripts]),
         targets={name: np.stack([getattr(t, name) for t in all_targets]) for name in names},
-        fed=np.stack([fed_back(t, heard, said, spanish) for t, heard in zip(all_targets, written, strict=True)]),
+        fed=np.stack([fed_back(t, heard, pointing) for t, heard in zip(all_targets, written, strict=True)]),
         pending=np.stack([t.pending for t in all_targets]),
         time=np.stack([time_features(rng.randrange(100_000), ticks) for _ in scripts]),
         patches=np.concatenate(patches) if patches else np.zeros((0, 2, 40, 40, 3), np.uint8),

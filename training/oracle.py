@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,8 @@ from services.interaction.nano.config import (
     USERS_WORD,
 )
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.registers import Pointed, Tokens, fed, measured, moved, next_number, recalled
+from services.interaction.nano.pointing import Pointing
+from services.interaction.nano.registers import Pointed, Tokens, fed, moved
 from services.interaction.protocol import Voice
 from training.phones import PAUSE, UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, Phrase
@@ -434,22 +434,19 @@ def manner_of(phrase: Phrase) -> Manner:
     return Manner.QUESTION if phrase.intent in ASKING else Manner.STATEMENT
 
 
-def fed_back(targets: Targets, heard: Ids, text_ids: Mapping[str, int], spanish: Mapping[int, str]) -> Ids:
+def fed_back(targets: Targets, heard: Ids, pointing: Pointing) -> Ids:
     """What each tick is fed with, ``[T, 16]``: the tokens of the tick before, as the service moves them. ``heard [T]``
-    is what is written down of the user's words, rightly or not; ``text_ids`` has nano's words, ``spanish`` the Spanish
-    of what is heard."""
-    rows, before = [], Tokens()
+    is what is written down of the user's words, rightly or not."""
+    return np.array([fed(before) for before in [Tokens(), *tokens_of(targets, heard, pointing)[:-1]]], dtype=np.int64)
+
+
+def tokens_of(targets: Targets, heard: Ids, pointing: Pointing) -> list[Tokens]:
+    """What stands after each tick, as the service moves it, but for which of the user's words may be one to say."""
+    made, before = [], Tokens()
     decided = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
     columns = (*decided, heard)
     for floor, user, text, event, task, word, trigger, told in zip(*(c.tolist() for c in columns), strict=True):
-        rows.append(fed(before))
-        counts = text == NEXT
-        if text == RECALL:
-            text = recalled(before)
-        elif text in (MEASURED, NEXT):
-            number = measured(before) if text == MEASURED else next_number(before, task)
-            text = text_ids[NUMBERS[number - 1]] if number else NONE
-        elif text == TRANSLATED:
-            text = text_ids[spanish[before.heard]]
-        before = moved(before, floor, user, text, event, task, word, trigger, told, pointed=Pointed(counts=counts))
-    return np.array(rows, dtype=np.int64)
+        said, pointed = pointing.meant(text, before, task), Pointed(counts=text == NEXT)
+        before = moved(before, floor, user, said, event, task, word, trigger, told, pointed=pointed)
+        made.append(before)
+    return made

@@ -18,7 +18,7 @@ from training.sizes import config_of
 
 PLAN = Plan(warmup=1, rate=1e-3, threads=1, bf16=False, vary=False, muon=False, sessions=2, ticks=8)
 CLASSES = {"floor": 4, "user": 3, "text": 40, "heard": 60, "event": 4, "task": 9, "word": 40, "manner": 3, "ending": 2}
-CLASSES |= {"trigger": 60, "note": 2}
+CLASSES |= {"trigger": 60, "note": 2, "listen": 2}
 
 
 def drawn(number: int, sessions: int = 2, ticks: int = 8) -> Batch:

@@ -21,7 +21,6 @@ from services.interaction.nano.config import (
     PERIODS_TICKS,
     RECALL,
     TASKS,
-    USERS_WORD,
     NanoConfig,
 )
 from services.interaction.nano.lexicon import WORDS, Lexicon, Search
@@ -38,7 +37,7 @@ from services.interaction.nano.network import NanoNet, TickInputs, spotting
 from services.interaction.nano.registers import Tokens, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import Voice
-from tests.model.nano_sessions import SMALL, frames, lexicon, lexicon_tables, model, network
+from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
 
 
 @pytest.fixture
@@ -175,7 +174,8 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     assert nano._decide(nothing, NOTHING_YET, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
     sign = nano._decide(nothing, NOTHING_YET, [2, 0, 6, 0, 0, 0, 0, 4, 0, 0, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
-    assert nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).floor is Floor.HOLD, "nothing was said"
+    silent = nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0])
+    assert silent.floor is Floor.HOLD, "nothing was said"
 
 
 def test_whether_to_speak_is_decided_before_what_to_say():

@@ -120,7 +120,7 @@ def test_the_word_to_listen_for_is_the_likeliest_that_was_written_down():
     tokens = after(nano, NOTHING_YET, "h3")
     tokens = after(nano, tokens, "h7", listen=30)
     order = step(nano, tokens, "h9", listen=70, **sets("hear", word=7, trigger=5))
-    assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h7"}, "whatever the head for typed orders says"
+    assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h7"}, "that head is for typed orders"
     later = step(nano, Tokens(*order.tokens), listen=90)
     assert later.ui["trigger"] == "h9"
     typed = step(nano, NOTHING_YET, **sets("hear", word=7, trigger=5))
@@ -252,4 +252,4 @@ def test_heads_tell_how_likely_a_word_is():
 def test_the_registers_of_a_count_to_a_number():
     tokens = moved(Tokens(), 1, 0, 9, 0, 1 + COUNT_TO, NONE, pointed=Pointed(counts=True))
     assert (tokens.counted, tokens.standing) == (1, 0)
-    assert (HEAR, TALLY) == (TASKS.index("hear"), TASKS.index("tally"))
+    assert (TASKS.index("hear"), TASKS.index("tally")) == (HEAR, TALLY)

@@ -9,6 +9,7 @@ import numpy as np
 
 from schemas.records import Manner
 from services.interaction.nano.config import COPY, KEEP, MANNERS, MAX_TICKS, NONE, RECALL, TASKS, USERS, USERS_WORD
+from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import (
     HEARD_PLACE,
     TASK_PLACE,
@@ -16,24 +17,37 @@ from services.interaction.nano.registers import (
     Tokens,
     fed,
     moved,
-    recalled,
     table_sizes,
 )
 from services.interaction.protocol import Voice
 from training.data import vocabularies
 from training.errands import answered, await_triggers, corrected
-from training.mishearing import overhear
+from training.mishearing import heard_ids, overhear
 from training.mouth import Mouth, word_ms
-from training.oracle import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD, Oracle, fed_back
+from training.oracle import (
+    BACKCHANNEL,
+    CANCEL,
+    DELEGATE,
+    DROP,
+    ENDED,
+    SPEAKING,
+    TAKE,
+    YIELD,
+    Oracle,
+    fed_back,
+    tokens_of,
+)
 from training.phones import PAUSE, UNKNOWN
 from training.phrases import BY_TEXT, TRAINING
 from training.script import TICK, Due, Script, UserTurn
 from training.skills.orders import newer_orders, orders
+from training.skills.words import SPANISH
 
 SAID, HEARD = vocabularies()
 NEWER = {order.text for order in newer_orders(orders())}
 SAID_IDS = {word: n for n, word in enumerate(SAID)}
 HEARD_IDS = {word: n for n, word in enumerate(HEARD) if n}
+POINTING = Pointing(SAID, HEARD, SPANISH)
 
 
 def _turn(text: str, start: int, stop: int, kind: str = "plain", **more) -> UserTurn:
@@ -46,18 +60,16 @@ def _run(turns: list[UserTurn], results=(), ticks: int = 60, mouth: Mouth | None
     audio = np.zeros(ticks * TICK, np.float32)
     script = Script(ticks, audio, turns, results=list(results), mouth=mouth or Mouth(), **more)
     targets = Oracle(script, SAID_IDS, HEARD_IDS).run()
-    words = {t: SAID[w] for t, w in enumerate(targets.text) if w != NONE}
+    tokens = tokens_of(targets, heard_ids(script, HEARD_IDS), POINTING)
     named = next((turn.phrase.word for turn in turns if turn.phrase is not None and turn.phrase.word), "")
-    return targets, {t: named if w == SAID[RECALL] else w for t, w in words.items()}
+    said = {t: SAID[after.text] for t, after in enumerate(tokens) if after.text != NONE}
+    recalled = {t for t, w in enumerate(targets.text) if w == RECALL}
+    return targets, {t: named if t in recalled else word for t, word in said.items()}
 
 
 def _tokens(targets) -> list[Tokens]:
     """After each tick."""
-    columns = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
-    made = [Tokens()]
-    for floor, user, text, *rest in zip(*(column.tolist() for column in columns), strict=True):
-        made.append(moved(made[-1], floor, user, recalled(made[-1]) if text == RECALL else text, *rest))
-    return made[1:]
+    return tokens_of(targets, targets.heard, POINTING)
 
 
 def test_a_turn_is_answered_word_by_word_from_its_end_on():
@@ -134,8 +146,10 @@ def test_heard_words_come_one_a_tick_after_their_ends_and_unknown_timing_does_no
 
 def test_what_is_fed_back_is_the_former_tick():
     targets, _ = _run([_turn("count to three", 2, 6)])
-    fed = fed_back(targets, targets.heard)
-    assert (fed[1:, 2] == targets.text[:-1]).all()
+    fed = fed_back(targets, targets.heard, POINTING)
+    assert {SAID[w] for w in targets.text} == {"<none>", "<next>"}
+    assert [SAID[w] for w in fed[:, 2] if w] == ["one", "two", "three"], "what was meant"
+    assert (fed[1:, 2] > 0).tolist() == (targets.text[:-1] > 0).tolist()
     assert fed[9, 4] == SAID_IDS["two"]
     assert fed[9:13, 5].tolist() == [0, 1, 0, 1]
 
@@ -273,9 +287,9 @@ def _heard(order: UserTurn, *turns: UserTurn, ticks: int = 90) -> Script:
     return script
 
 
-def _hearing(trigger: str) -> UserTurn:
+def _hearing(trigger: str, task: str = "hear") -> UserTurn:
     """An order of eight ticks."""
-    said = (p.text for p in TRAINING if p.trigger == trigger)
+    said = (p.text for p in TRAINING if p.trigger == trigger and p.task == task)
     text = min(said, key=lambda text: len(text.partition(trigger)[2]))
     count = len(text.split())
     return _turn(text, 2, 10, word_ends=[2 * TICK + (n + 1) * 8 * TICK // count for n in range(count)])
@@ -295,7 +309,7 @@ def test_a_word_that_is_awaited_is_answered_when_the_transcript_has_been_read():
     assert [HEARD[t.trigger] for t in (tokens[known - 1], tokens[known], tokens[40])] == ["<none>", "seven", "seven"]
     assert targets.trigger.astype(bool).sum() == 1
     assert np.flatnonzero(targets.trigger_counts).tolist() == list(range(10, known + 1)), "until it is known"
-    assert (fed_back(targets, targets.heard)[known + 1 :, -1] == HEARD_IDS["seven"]).all()
+    assert (fed_back(targets, targets.heard, POINTING)[known + 1 :, -1] == HEARD_IDS["seven"]).all()
 
 
 def test_which_word_is_awaited_is_said_when_it_was_told_and_not_before_the_answer():
@@ -307,7 +321,8 @@ def test_which_word_is_awaited_is_said_when_it_was_told_and_not_before_the_answe
         targets, _ = _run(script.turns)
         assert [HEARD[t] for t in targets.trigger if t] == ["seven"]
         assert targets.trigger_counts.any() == (not faults), "nobody knows what was not told"
-    early = next(p.text for p in TRAINING if p.trigger == "seven" and p.words[-1] != "seven" and len(p.words) > 6)
+    orders_for_it = [p for p in TRAINING if p.trigger == "seven" and p.task == "hear"]
+    early = next(p.text for p in orders_for_it if p.words[-1] != "seven" and len(p.words) > 6)
     order = _turn(early, 2, 30, word_ends=[4 * TICK] * len(early.split()))
     script = Script(60, np.zeros(60 * TICK, np.float32), [order])
     overhear(random.Random(2), script, 0.0)

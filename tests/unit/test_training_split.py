@@ -78,7 +78,9 @@ def test_some_words_to_listen_for_stand_in_no_training_order():
     assert trained <= set(triggers(False))
     assert held & set(triggers(True)) and held & trained
     assert trained | held <= set(heard_words())
-    assert all(p.task == "hear" and p.trigger in p.words and p.word in p.words for p in BY_TEXT.values() if p.trigger)
+    about = [p for p in BY_TEXT.values() if p.trigger]
+    assert {p.task for p in about} == {"hear", "tally"} and all(p.trigger in p.words for p in about)
+    assert all(p.word in p.words if p.task == "hear" else not p.word for p in about)
 
 
 def test_training_voices_are_only_asked_for_training_phrasings():
@@ -154,7 +156,7 @@ def test_orders_with_words_around_them_ask_for_the_same_and_never_begin_as_held_
     for p in framed:
         if p.text in joined:
             kind, _, argument = p.task.partition(" ")
-            about = {"cue": argument, "spanish": argument[:-1], "hear": p.trigger, "over": ""}[kind]
+            about = {"cue": argument, "spanish": argument[:-1], "hear": p.trigger, "tally": p.trigger, "over": ""}[kind]
             assert about in p.text and p.word in (*p.words, ""), p.text
         else:
             assert any(text in p.text for text in by_task[p.task, p.word, p.trigger]), p.text

@@ -1,7 +1,9 @@
 """Own transcript: the words that the model wrote of its user, against what the user said.
 
 Two figures: of what is said *to* the model (requests and their like) and of free speech (stories, the long sentences
-that cues lie in). A written word belongs to the clip that was heard last when it was written.
+that cues lie in). A written word belongs to the clip that was heard last when it was written. The user's signs of
+listening and words to somebody else are clips, too: what is written of them is scored by neither figure, and is no error
+of the turn before. What is written of other people, or of noise, is one.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from schemas.ticks import FRAME_MS
 from training.edits import edit_distance
 
 _SPOKEN = (Role.TURN, Role.CONTINUATION, Role.INTERRUPTION)
+_SAID = (*_SPOKEN, Role.BACKCHANNEL, Role.ASIDE)
 _TOLD = "backchannel"  # the suite of stories
 _CUED = "cue-speak"
 
 
 def score(take: Take) -> Iterator[Observation]:
     """Word errors of the scenario, weighed by the words that were said."""
-    clips = take.clips(_SPOKEN)
+    clips = take.clips(_SAID)
     written = _written(take, clips)
     for metric, free in (("transcript_skill_wer", False), ("transcript_wer", True)):
         errors = words = 0
         for place, clip in enumerate(clips):
-            if _is_free(take, clip, place) == free and clip.text:
+            if clip.role in _SPOKEN and _is_free(take, clip, place) == free and clip.text:
                 said = _plain(clip.text)
                 errors += edit_distance(said, written[place])
                 words += len(said)

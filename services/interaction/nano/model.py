@@ -24,15 +24,12 @@ from services.interaction.nano.config import (
     FLOORS,
     KEEP,
     MANNERS,
-    MEASURED,
     NEXT,
     NONE,
-    NUMBERS,
     PERIODS_TICKS,
     RECALL,
     TASKS,
     TICK_TOKENS,
-    TRANSLATED,
     USERS,
     NanoConfig,
 )
@@ -40,15 +37,14 @@ from services.interaction.nano.layers import LayerState, ring_view
 from services.interaction.nano.lexicon import Lexicon, Search
 from services.interaction.nano.network import Decisions, NanoNet, StepPlace, TickInputs, time_table
 from services.interaction.nano.pending import left_step, word_bucket
+from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import (
     AWAITING,
     LIMITS,
     Pointed,
     Tokens,
     fed,
-    measured,
     moved,
-    next_number,
     recalled,
     score,
 )
@@ -144,9 +140,7 @@ class NanoModel:
         if lexicon is not None:
             self.name += f".{lexicon.version}"
         self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
-        own = {word: at for at, word in enumerate(config.text_words) if at > TRANSLATED}
-        self._numbers = (NONE, *(own.get(number, NONE) for number in NUMBERS))
-        self._spanish = {self._heard[w]: own.get(s, NONE) for w, s in config.spanish.items() if w in self._heard}
+        self._pointing = Pointing(config.text_words, config.heard_words, config.spanish)
         self._written = {} if lexicon is None else {word: at for at, word in enumerate(lexicon.words, 1)}
         self.name += config.rules
         if device != "cpu":
@@ -396,7 +390,9 @@ class NanoModel:
         floor, user, text, _, event, task, word, manner, _, trigger, say, listen = chosen
         voice = item.voice
         counts = text == NEXT and voice is not Voice.BUSY
-        text = self._meant(text, before, task)
+        text = self._pointing.meant(text, before, task)
+        if text == RECALL and not before.noted:
+            text = NONE
         if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
             text = NONE
         if floor == _BACKCHANNEL:
@@ -428,17 +424,6 @@ class NanoModel:
             manner=MANNERS[manner],
             ui=self._shown(before, after),
         )
-
-    def _meant(self, text: int, before: Tokens, task: int) -> int:
-        """The text id that one that points at a word stands for; ``NONE`` where there is no such word. ``COPY``, and
-        ``RECALL`` for a word of the user's, stand for themselves."""
-        if text == RECALL:
-            meant = recalled(before)
-            return NONE if meant == RECALL and not before.noted else meant
-        if text in (MEASURED, NEXT):
-            number = measured(before) if text == MEASURED else next_number(before, task)
-            return self._numbers[number]
-        return self._spanish.get(before.heard, NONE) if text == TRANSLATED else text
 
     def _recalled(self, tokens: Tokens) -> str:
         """The standing task's word."""
