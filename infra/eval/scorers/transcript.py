@@ -2,7 +2,7 @@
 
 Two figures: of what is said *to* the model (requests and their like) and of free speech (stories, the long sentences
 that cues lie in). A written word belongs to the clip that was heard last when it was written. The user's signs of
-listening and words to somebody else are clips, too: what is written of them is scored by neither figure, and is no error
+listening and words to somebody else are clips, too: what is written of them is scored by neither figure, and no error
 of the turn before. What is written of other people, or of noise, is one.
 """
 
