@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from schemas.records import Floor
@@ -35,6 +36,9 @@ def score_skills(played: Played, scores: Scores) -> None:
             _score_listening(played, turn, scores)
     for due in played.script.dues:
         _score_due(played, due, scores)
+    for turn, following in pairwise(turns):
+        if turn.kind == "leads":
+            _score_lead(played, turn, following, scores)
     for turn in turns:
         if turn.kind == "carriers":
             _score_carrier(played, turn, scores)
@@ -85,6 +89,13 @@ def _score_listening(played: Played, turn: UserTurn, scores: Scores) -> None:
         return  # of a first sentence
     near = [tick for tick in during if abs(tick - end) <= EARLY]
     scores.add("sign of listening at a sentence's end", 0 < len(near) <= SIGN_WORDS and not taken)
+
+
+def _score_lead(played: Played, turn: UserTurn, following: UserTurn, scores: Scores) -> None:
+    """Who announces a question is let come to it."""
+    span = range(turn.start // TICK + 1, min(following.start // TICK, played.script.ticks))
+    if span and not played.left_ms[span[0]]:
+        scores.add("waits for an announced question", not any(played.words(tick) for tick in span))
 
 
 def _score_carrier(played: Played, turn: UserTurn, scores: Scores) -> None:

@@ -101,8 +101,16 @@ class Composer:
             return self._unanswered(rng, script, at)
         if drawn < recipe.order + recipe.story + recipe.aside + recipe.overheard:
             return self._overheard(rng, script, at) + int(rng.uniform(0.5, 2.5) * RATE_HZ)
+        if rng.random() < recipe.lead:
+            at = self._lead(rng, script, at)
         turn = self._turn(rng, script, at)
         return None if turn is None else self._afterwards(rng, script, turn)
+
+    def _lead(self, rng: random.Random, script: Script, at: int) -> int:
+        """Somebody announces a question; returns where it comes."""
+        takes = self._bank.told(rng, "leads", 1, voice=script.voice)
+        turn = self.say(rng, script, takes[0], "leads", None, at) if takes else None
+        return at if turn is None else turn.stop + int(rng.uniform(*self._recipe.pause_s) * RATE_HZ)
 
     def _listen(self, rng: random.Random, script: Script) -> None:
         """One voice says whatever it says, with hardly a pause."""

@@ -112,6 +112,7 @@ class Recipe:
     story: float = 0.1
     order: float = 0.4
     brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
+    lead: float = 0.22  # of what is asked for: announced, and then comes a pause
     aside: float = 0.19  # words to somebody else, or to nobody
     overheard: float = 0.05  # words by somebody else, a little farther away
     cough: float = 0.4

@@ -73,6 +73,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "asides": 0.6,
         "hesitations": 1,
         "signs": 1,
+        "leads": 1,
     },
     "espeak": {
         "fixed": 0.4,
@@ -83,6 +84,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "asides": 0.1,
         "hesitations": 0.6,
         "signs": 0.5,
+        "leads": 0.1,
     },
     "own": {
         "fixed": 0.3,
@@ -95,6 +97,7 @@ _SHARES: dict[str, dict[str, float]] = {
         "asides": 0.2,
         "hesitations": 0.7,
         "signs": 0.6,
+        "leads": 0.6,
     },
     "kokoro": {
         "fixed": 0.06,
@@ -107,10 +110,11 @@ _SHARES: dict[str, dict[str, float]] = {
         "asides": 0.03,
         "hesitations": 0.3,
         "signs": 0.15,
+        "leads": 0.08,
     },
 }
 # What joined later is dealt to a voice by dice of their own, so that what it said before stays what it says.
-_LATER = ("hear",)
+_LATER = ("hear", "tally")
 _HELD_OUT_TRAINING = {"flite": 150, "espeak": 80, "kokoro": 12}  # nano's own voice has no held-out speakers
 
 

@@ -11,6 +11,7 @@ import random
 import re
 
 from services.interaction.nano.config import COLOURS, NUMBERS
+from training.skills.leads import leads
 from training.skills.overlap import signs
 from training.skills.words import CATEGORIES
 
@@ -361,7 +362,7 @@ def _drawn(name: str, count: int) -> list[str]:
 
 
 def free_speech(held_out: bool) -> dict[str, list[str]]:
-    """Sentences by kind (stories, carriers, countings, asides, hesitations, signs) of either half."""
+    """Sentences by kind (stories, carriers, countings, asides, hesitations, signs, leads) of either half."""
     counts = {"stories": STORIES, "carriers": CARRIERS, "countings": COUNTINGS, "asides": ASIDES, "more asides": MORE_ASIDES}
     halves = {
         name: [t for n, t in enumerate(_drawn(name, count)) if (n % HELD_OUT_EVERY == 0) == held_out]
@@ -369,4 +370,5 @@ def free_speech(held_out: bool) -> dict[str, list[str]]:
     }
     asides = [*(_ASIDES_HELD if held_out else _ASIDES).split("; "), *halves["asides"], *halves.pop("more asides")]
     hesitations = (_HESITATIONS_HELD if held_out else _HESITATIONS).split("; ")
-    return {**halves, "asides": list(dict.fromkeys(asides)), "hesitations": hesitations, "signs": signs(held_out)}
+    others = {"hesitations": hesitations, "signs": signs(held_out), "leads": list(leads(held_out))}
+    return {**halves, "asides": list(dict.fromkeys(asides)), **others}
