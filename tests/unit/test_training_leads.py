@@ -66,9 +66,8 @@ def test_whoever_says_something_before_the_question_has_not_waited():
     turns = [_lead(5), _turn("what is your name", 20, 27)]
     for spoken_at, waits in ((None, True), (8, False), (18, False), (27, True)):
         script = Script(40, np.zeros(40 * TICK, np.float32), turns)
-        said = [
-            StepOutput(Floor.HOLD, UserActivity.SILENT, (), text="hm" if tick == spoken_at else "") for tick in range(40)
-        ]
+        texts = ["hm" if tick == spoken_at else "" for tick in range(40)]
+        said = [StepOutput(Floor.HOLD, UserActivity.SILENT, (), text=text) for text in texts]
         scores = Scores()
         score_skills(Played(script, said, left_ms=[0.0] * 40), scores)
         assert scores.cases["waits for an announced question"] == [waits]
