@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.interaction.speech.speaker import Speaker
-from tests.speech.voices import samples, say, ticks
+from tests.speech.voices import CLICK, lone_step, samples, say, ticks
 from training.speech.delivery import TEXTS, by_manner
 from training.speech.saying import say as say_text
 
@@ -42,6 +42,23 @@ def test_every_voice_says_every_word_at_one_level(voice):
         levels.append(dbfs(values))
     assert max(levels) - min(levels) < 3.0
     assert min(levels) > -27.0 and max(levels) < -19.0
+
+
+def test_no_cut_clicks(voice):
+    """Wherever it is cut: the tick before, the one that is cut, silence. A vowel cut off without a fade does."""
+    text = "Hello, it is 5:30 in Paris. What would you like, Mr. Smith?"
+    cut_off = []
+    for name in voice.voices:
+        plain = say(voice, ticks(text), name)
+        for cut in range(1, 18):
+            out = say(voice, ticks(text, cut=cut), name)
+            heard = np.concatenate([samples(out[cut - 1 : cut]), samples(out[cut : cut + 1]), np.zeros(48, np.int16)])
+            assert lone_step(heard) < CLICK, (name, cut)
+            abrupt = samples(plain[cut : cut + 1]).astype(int)
+            if np.abs(abrupt).max(initial=0) > 3000:
+                abrupt[np.abs(abrupt).argmax() + 1 :] = 0
+                cut_off.append(lone_step(np.append(abrupt, 0)) > CLICK)
+    assert np.mean(cut_off) > 0.5
 
 
 def test_card_and_figures_are_of_these_weights(voice):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from schemas.records import Manner
 from services.interaction.protocol import SayInput, SayOutput
@@ -90,3 +91,16 @@ def say(voice: Speaker, items: list[SayInput], name: str = "default") -> list[Sa
 
 def samples(outputs: list[SayOutput]) -> npt.NDArray[np.int16]:
     return np.frombuffer(b"".join(o.audio or bytes(9600) for o in outputs), dtype="<i2")
+
+
+CLICK = 2.2  # of ``lone_step``: the released voice stays below 2, vowels that are cut off without a fade reach 4 to 13
+_AROUND, _FLOOR = 36, 40  # samples on each side (1.5 ms), and a step of the 16 bit scale that nobody hears
+
+
+def lone_step(values: npt.NDArray[np.int_]) -> float:
+    """How much the step between two samples exceeds every other one within 1.5 ms, at the place where it does so most.
+    A sibilant has steps that are as large as a click's, but in company."""
+    steps = np.abs(np.diff(values.astype(int)))
+    around = sliding_window_view(np.pad(steps, _AROUND), 2 * _AROUND + 1).copy()
+    around[:, _AROUND] = 0
+    return float((steps / (around.max(axis=1) + _FLOOR)).max())
