@@ -159,22 +159,23 @@ def test_saying_something_takes_the_floor_and_copying_needs_a_word():
     item = frames("a", 1)[0]
     waiting = dataclasses.replace(item, pending_left=2, pending_word="two")
     nothing = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    copied = nano._decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    copied = nano.decider.decide(waiting, NOTHING_YET, [0, 0, COPY, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (copied.say_pending, copied.floor, copied.text) == (True, Floor.TAKE, "")
-    refused = nano._decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0, 0, 0])
+    refused = nano.decider.decide(nothing, NOTHING_YET, [0, 0, COPY, 0, 2, 0, 0, 0, 0, 0, 0, 0])
     assert (refused.say_pending, refused.cancel, refused.tokens[2]) == (False, False, NONE)
-    spoken = nano._decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
+    spoken = nano.decider.decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["h0", "unheard-of"])
     assert (spoken.text, spoken.floor, spoken.user_text, spoken.delegate) == ("t0", Floor.TAKE, " h0 unheard-of", True)
     assert Tokens(*spoken.tokens).heard == SMALL.heard_words.index("h0"), "the next tick is told, by its first word"
-    strange = nano._decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["unheard-of"])
+    strange = nano.decider.decide(nothing, NOTHING_YET, [0, 0, 6, 9, 1, 0, 0, 0, 0, 0, 0, 0], ["unheard-of"])
     assert Tokens(*strange.tokens).heard == len(SMALL.heard_words), "one more than the last"
-    assert nano._decide(nothing, Tokens(*spoken.tokens), [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    assert nano.decider.decide(nothing, Tokens(*spoken.tokens), [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
     waiting_for_its_voice = Tokens(*spoken.tokens)._replace(text=NONE)
-    assert nano._decide(nothing, waiting_for_its_voice, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
-    assert nano._decide(nothing, NOTHING_YET, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "t1", "a reply begins"
-    sign = nano._decide(nothing, NOTHING_YET, [2, 0, 6, 0, 0, 0, 0, 4, 0, 0, 0, 0])
+    assert nano.decider.decide(nothing, waiting_for_its_voice, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == " t1"
+    begins = nano.decider.decide(nothing, NOTHING_YET, [0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert begins.text == "t1"
+    sign = nano.decider.decide(nothing, NOTHING_YET, [2, 0, 6, 0, 0, 0, 0, 4, 0, 0, 0, 0])
     assert (sign.floor, sign.manner) == (Floor.BACKCHANNEL, Manner.BACKCHANNEL)
-    silent = nano._decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0])
+    silent = nano.decider.decide(nothing, NOTHING_YET, [2, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0])
     assert silent.floor is Floor.HOLD, "nothing was said"
 
 
@@ -204,11 +205,11 @@ def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
 def test_a_client_is_told_what_the_model_keeps_in_mind():
     nano, item = model(), frames("a", 1)[0]
     timer = TASKS.index("timer 5")
-    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + timer, 7, 0, 0, 0, 0, 0])
+    order = nano.decider.decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + timer, 7, 0, 0, 0, 0, 0])
     assert order.ui == {"standing_task": "timer 5", "word": "t1"}
-    after = nano._decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    after = nano.decider.decide(item, Tokens(*order.tokens), [0, 0, NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert after.ui == {}, "nothing has changed"
-    done = nano._decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    done = nano.decider.decide(item, Tokens(*after.tokens), [1, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert done.ui == {"standing_task": "none", "word": ""}
 
 
@@ -216,10 +217,10 @@ def test_the_word_of_the_standing_task_is_said_by_pointing_at_it():
     nano = model()
     item = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False)
     standing = moved(Tokens(), 0, 0, NONE, 0, 1 + TASKS.index("timer 3"), 8)
-    said = nano._decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    said = nano.decider.decide(item, standing, [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert (said.text, said.floor) == ("t2", Floor.TAKE)
     assert Tokens(*said.tokens).task == 0, "a timer is done when its word is said"
-    assert nano._decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
+    assert nano.decider.decide(item, Tokens(), [0, 0, RECALL, 0, 0, 0, 0, 0, 0, 0, 0, 0]).text == "", "nothing stands"
 
 
 def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
@@ -238,35 +239,36 @@ def test_a_skipped_tick_keeps_what_stands_and_lets_time_pass():
 def test_a_word_to_listen_for_stands_and_goes_with_its_task():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, 7, 0, 0])
+    order = nano.decider.decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, 7, 0, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
-    kept = nano._decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3, 0, 0])
+    kept = nano.decider.decide(item, Tokens(*order.tokens), [0, 0, RECALL, 9, 0, 0, 0, 0, 0, 3, 0, 0])
     assert (kept.ui, Tokens(*kept.tokens).trigger) == ({}, 7), "whatever the head says meanwhile, and after its word"
-    timer = nano._decide(item, Tokens(*kept.tokens), [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 7, 0, 0, 9, 0, 0])
+    sets = [0, 0, 0, 0, 0, 1 + TASKS.index("timer 3"), 7, 0, 0, 9, 0, 0]
+    timer = nano.decider.decide(item, Tokens(*kept.tokens), sets)
     assert (timer.ui, Tokens(*timer.tokens).trigger) == ({"standing_task": "timer 3", "word": "t1"}, NONE)
 
 
 def test_a_word_to_listen_for_may_be_told_after_the_order_is_understood():
     nano, item = model(), frames("a", 1)[0]
     item = dataclasses.replace(item, pending_left=0, pending_word="", delegated=False)
-    order = nano._decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, NONE, 0, 0])
+    order = nano.decider.decide(item, NOTHING_YET, [1, 2, 6, 0, 0, 1 + HEAR, 7, 0, 0, NONE, 0, 0])
     assert order.ui == {"standing_task": "hear", "word": "t1", "trigger": ""}
-    waiting = nano._decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0, 0])
-    told = nano._decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
+    waiting = nano.decider.decide(item, Tokens(*order.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0, 0])
+    told = nano.decider.decide(item, Tokens(*waiting.tokens), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
     assert told.ui == {"standing_task": "hear", "word": "t1", "trigger": "h6"}
     assert Tokens(*told.tokens).age == 2
-    idle = nano._decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
+    idle = nano.decider.decide(item, NOTHING_YET, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0])
     assert (idle.ui, Tokens(*idle.tokens).trigger) == ({}, NONE), "nothing stands that could wait for it"
 
 
 def test_one_question_is_not_given_to_the_background_twice():
     nano, item = model(), frames("a", 1)[0]
     delegates = [0, 0, 0, 0, EVENTS.index("delegate"), 0, 0, 0, 0, NONE, 0, 0]
-    first = nano._decide(item, NOTHING_YET, delegates)
-    again = nano._decide(item, Tokens(*first.tokens), delegates)
-    still = nano._decide(item, Tokens(*again.tokens), delegates)
-    done = nano._decide(item, Tokens(*still.tokens), [0] * 12)
-    another = nano._decide(item, Tokens(*done.tokens), delegates)
+    first = nano.decider.decide(item, NOTHING_YET, delegates)
+    again = nano.decider.decide(item, Tokens(*first.tokens), delegates)
+    still = nano.decider.decide(item, Tokens(*again.tokens), delegates)
+    done = nano.decider.decide(item, Tokens(*still.tokens), [0] * 12)
+    another = nano.decider.decide(item, Tokens(*done.tokens), delegates)
     assert [o.delegate for o in (first, again, still, done, another)] == [True, False, False, False, True]
 
 

@@ -58,7 +58,7 @@ def speaking() -> NanoModel:
 
 
 def step(nano: NanoModel, before: Tokens, *written: str, item: StepInput = ITEM, **decisions: int) -> StepOutput:
-    return nano._decide(item, before, chosen(**decisions), written)
+    return nano.decider.decide(item, before, chosen(**decisions), written)
 
 
 def after(nano: NanoModel, before: Tokens, *written: str, **decisions: int) -> Tokens:
@@ -212,7 +212,7 @@ def test_it_is_time_when_the_seconds_of_an_order_have_passed(word, said):
 
 def test_registers_out_of_their_range_are_refused():
     nano, tokens = model(), Tokens()
-    nano._check(tokens)
+    nano.decider.check(tokens)
     words = 1 + len(nano.lexicon.words)
     for name, beyond in (
         ("noted", words),
@@ -223,9 +223,9 @@ def test_registers_out_of_their_range_are_refused():
         ("standing", SETTLING_TICKS + 1),
         ("counted", len(NUMBERS) + 1),
     ):
-        nano._check(tokens._replace(**{name: beyond - 1}))
+        nano.decider.check(tokens._replace(**{name: beyond - 1}))
         with pytest.raises(ValueError, match="not this model's tokens"):
-            nano._check(tokens._replace(**{name: beyond}))
+            nano.decider.check(tokens._replace(**{name: beyond}))
 
 
 def test_heads_tell_how_likely_a_word_is():

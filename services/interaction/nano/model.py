@@ -15,41 +15,31 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from schemas.records import Floor, TokenKind, UserActivity
+from schemas.records import TokenKind
 from services.interaction.nano.config import (
     AUDIO_TOKENS,
     CONV_TAPS,
-    COPY,
-    EVENTS,
     FLOORS,
     KEEP,
-    MANNERS,
-    NEXT,
     NONE,
     PERIODS_TICKS,
-    RECALL,
-    TASKS,
     TICK_TOKENS,
     USERS,
     NanoConfig,
 )
+from services.interaction.nano.decision import Decider
 from services.interaction.nano.layers import LayerState, ring_view
 from services.interaction.nano.lexicon import Lexicon, Search
 from services.interaction.nano.network import Decisions, NanoNet, StepPlace, TickInputs, time_table
 from services.interaction.nano.pending import left_step, word_bucket
-from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import (
-    AWAITING,
-    LIMITS,
-    Pointed,
     Tokens,
     fed,
     moved,
-    recalled,
     score,
 )
 from services.interaction.nano.wording import by_kind, kinds_of_words
-from services.interaction.protocol import StepInput, StepOutput, Voice
+from services.interaction.protocol import StepInput, StepOutput
 from services.interaction.randomness import choose, uniforms
 
 WEIGHTS = "backbone.safetensors"
@@ -59,8 +49,7 @@ GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
 _TEXT, _NOTE, _LISTEN = (Decisions._fields.index(name) for name in ("text", "note", "listen"))
-_HOLD, _TAKE, _BACKCHANNEL, _YIELD = (FLOORS.index(f) for f in ("hold", "take", "backchannel", "yield"))
-_DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
+_HOLD, _YIELD = FLOORS.index("hold"), FLOORS.index("yield")
 
 
 @contextmanager
@@ -139,9 +128,7 @@ class NanoModel:
         self.lexicon = lexicon
         if lexicon is not None:
             self.name += f".{lexicon.version}"
-        self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
-        self._pointing = Pointing(config.text_words, config.heard_words, config.spanish)
-        self._written = {} if lexicon is None else {word: at for at, word in enumerate(lexicon.words, 1)}
+        self.decider = Decider(config, () if lexicon is None else lexicon.words)
         self.name += config.rules
         if device != "cpu":
             self.name += f"@{device}"
@@ -245,7 +232,7 @@ class NanoModel:
             self._throw(ids, decisions.text, sessions)
         outputs = []
         for item, session, chosen, words in zip(batch, sessions, ids.tolist(), heard, strict=True):
-            output = self._decide(item, session.fed, chosen, words)
+            output = self.decider.decide(item, session.fed, chosen, words)
             session.fed = Tokens(*output.tokens)
             outputs.append(output)
         return outputs
@@ -274,7 +261,7 @@ class NanoModel:
         if len(inputs) != len(outputs):
             raise ValueError(f"{len(inputs)} inputs, but {len(outputs)} outputs")
         for tokens in outputs:
-            self._check(tokens)
+            self.decider.check(tokens)
         for round_ in rounds(inputs):
             sessions = [self._sessions[inputs[at].session_id] for at in round_]
             items = [inputs[at] for at in round_]
@@ -286,17 +273,6 @@ class NanoModel:
         """See the protocol: nothing is decided, and time passes in the registers."""
         silent = USERS.index("silent")
         return tuple(moved(self._sessions[session_id].fed, _HOLD, silent, NONE, 0, KEEP, NONE))
-
-    def _check(self, tokens: tuple[int, ...]) -> None:
-        words = len(self.config.text_words)
-        limits = LIMITS._replace(
-            floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
-        )
-        heard, written = len(self.config.heard_words), 1 + len(self._written)
-        limits = limits._replace(trigger=heard, awaitable=heard, heard=heard + 1)
-        limits = limits._replace(written=written, noted=written, sayable=written)
-        if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
-            raise ValueError(f"not this model's tokens: {tokens}")
 
     def _forward(self, batch: Sequence[StepInput], sessions: list[_Session]) -> tuple[Decisions, Tensor]:
         """Decisions, and the phones' logits ``[n, 1, 8, phones]``."""
@@ -380,65 +356,3 @@ class NanoModel:
             for s in sessions
         ]
         return torch.stack(rows)[:, None]
-
-    def _decide(self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = ()) -> StepOutput:
-        """Raw choices (of ``note`` and ``listen``: scores) to one consistent decision.
-
-        Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
-        none, and whoever is still heard has the floor until it yields.
-        """
-        floor, user, text, _, event, task, word, manner, _, trigger, say, listen = chosen
-        voice = item.voice
-        counts = text == NEXT and voice is not Voice.BUSY
-        text = self._pointing.meant(text, before, task)
-        if text == RECALL and not before.noted:
-            text = NONE
-        if (text == COPY and item.pending_left == 0) or voice is Voice.BUSY:
-            text = NONE
-        if floor == _BACKCHANNEL:
-            floor = _BACKCHANNEL if text > COPY else _HOLD
-        elif text != NONE or (voice is not Voice.SILENT and floor == _HOLD):
-            floor = _TAKE
-        elif floor == _TAKE and before.since > 2 and voice is Voice.SILENT:
-            floor = _HOLD
-        if (event == _DROP and item.pending_left == 0) or (event == _CANCEL and not item.delegated):
-            event = 0
-        spoken = self._recalled(before) if text == RECALL else self.config.text_words[text] if text > COPY else ""
-        going_on = before.text != NONE or before.floor == _TAKE  # maybe it waited for its voice
-        said = f" {spoken}" if spoken and going_on else spoken
-        heard = self._heard.get(written[0], len(self.config.heard_words)) if written else NONE
-        at = self._written.get(written[0], NONE) if written else NONE
-        known = before.heard < len(self.config.heard_words)
-        pointed = Pointed(say, listen if known else 0, counts and text != NONE)
-        after = moved(before, floor, user, text, event, task, word, trigger, heard, at, pointed)
-        return StepOutput(
-            floor=Floor(FLOORS[floor]),
-            user=UserActivity(USERS[user]),
-            tokens=tuple(after),
-            text=said,
-            user_text="".join(f" {said}" for said in written),
-            say_pending=text == COPY,
-            drop_pending=event == _DROP,
-            delegate=event == _DELEGATE and before.event != _DELEGATE,  # it is the same question still
-            cancel=event == _CANCEL,
-            manner=MANNERS[manner],
-            ui=self._shown(before, after),
-        )
-
-    def _recalled(self, tokens: Tokens) -> str:
-        """The standing task's word."""
-        text = recalled(tokens)
-        if text != RECALL:
-            return self.config.text_words[text] if text != NONE else ""
-        return self.lexicon.words[tokens.noted - 1] if self.lexicon is not None and tokens.noted else ""
-
-    def _shown(self, before: Tokens, after: Tokens) -> dict[str, str]:
-        """What a client may show: the standing task, the word that it is to say, and the one that it listens for,
-        whenever another one stands."""
-        word = self._recalled(after)
-        if (after.task, word, after.trigger) == (before.task, self._recalled(before), before.trigger):
-            return {}
-        shown = {"standing_task": TASKS[after.task], "word": word}
-        if after.task in AWAITING:
-            shown["trigger"] = self.config.heard_words[after.trigger] if after.trigger else ""
-        return shown
