@@ -35,6 +35,7 @@ _PLAIN = Recipe(
     typed=0.0,
     story=0.0,
     order=0.0,
+    lead=0.0,
     aside=0.0,
     overheard=0.0,
     cough=0.0,
@@ -46,7 +47,7 @@ _PLAIN = Recipe(
 )
 SKILLS: dict[str, Recipe] = {
     "turns": replace(_PLAIN, typed=0.15, video=0.3),
-    "pauses": replace(_PLAIN, pause=1.0),
+    "pauses": replace(_PLAIN, pause=1.0, lead=0.5),
     "overlaps": replace(_PLAIN, interrupt=0.45, backchannel=0.4),
     # The same when nano's words are spoken: it is heard for longer than it writes.
     SPOKEN: replace(_PLAIN, interrupt=0.45, backchannel=0.4, voiced=1.0),
