@@ -22,11 +22,12 @@ from services.interaction.nano.config import COLOURS, NUMBERS, PERIODS_TICKS, SP
 from services.interaction.nano.pointing import Pointing
 from training.bank import Bank
 from training.mishearing import heard_ids
-from training.oracle import Oracle, Targets, fed_back
+from training.oracle import Oracle, fed_back
 from training.phrases import TRAINING
 from training.scenes import Composer
 from training.script import Recipe, Script
 from training.skills.words import CATEGORIES, LISTENING, SIGNALS, SPANISH, TIMED_WORDS, heard_words
+from training.targets import Targets
 
 WAIT_S, WAITS = 10, 30
 ECHO_STEPS = 30  # batches between two hearings of one

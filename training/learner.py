@@ -24,8 +24,8 @@ from services.interaction.nano.config import (
 from services.interaction.nano.network import Decisions, NanoNet, TickInputs
 from services.interaction.nano.registers import HEARD_PLACE
 from training.hints import PREFIX, SIGHT_CLASSES, Hints
-from training.oracle import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.skills.words import SPANISH
+from training.targets import BACKCHANNEL, DELEGATE, ENDED, NOTHING_SEEN, YIELD
 from training.tensors import Tensors
 
 # Rare decisions weigh more than doing nothing; otherwise silence wins for the first thousand steps.

@@ -4,45 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.records import Manner
 from services.interaction.nano.config import (
-    AUDIO_TOKENS,
-    COLOURS,
     COPY,
     COUNT_TO,
-    EVENTS,
-    FLOORS,
     MANNERS,
     MEASURED,
     NEXT,
     NONE,
     NUMBERS,
-    PHONES_A_TOKEN,
     RECALL,
     TASKS,
     TRANSLATED,
-    USERS,
     USERS_WORD,
 )
 from services.interaction.nano.pending import left_step, word_bucket
 from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import Pointed, Tokens, fed, moved
 from services.interaction.protocol import Voice
-from training.phones import PAUSE, UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, Phrase
-from training.script import DUE_TICKS, TICK, Due, Script, UserTurn, written
-from training.sight import SIGHTS
+from training.script import DUE_TICKS, TICK, Due, Script, UserTurn
 from training.skills.words import LISTENING, SPANISH
+from training.targets import (
+    BACKCHANNEL,
+    CANCEL,
+    DELEGATE,
+    DROP,
+    NO_EVENT,
+    TAKE,
+    YIELD,
+    Ids,
+    Targets,
+    mark,
+)
 
 COLOUR_MEMORY_TICKS = 35
-ENDING_TICKS = 3
-HEARINGS = AUDIO_TOKENS * PHONES_A_TOKEN  # phones that are named in a tick
-HEARING = TICK // HEARINGS
 UNTOLD_TICKS = 3  # after an order that waits for a word which was misheard
 OCCUPYING = ("stories", "carriers", "countings", "leads")
 ONCE = ("timer", "watch")
@@ -50,74 +50,6 @@ READ_OFF = ("how_long", "fingers")  # intents whose answer is to be read off a r
 COUNTING = ("count", "tally", TASKS[COUNT_TO])
 IN_SPANISH = ("spanish numbers", "spanish colours")
 ASKING = ("greet", "help")  # intents that are answered by a question
-HOLD, TAKE, BACKCHANNEL, YIELD = range(len(FLOORS))
-SILENT, SPEAKING, ENDED = range(len(USERS))
-NO_EVENT, DELEGATE, CANCEL, DROP = range(len(EVENTS))
-NOTHING_SEEN = 0
-Ids = npt.NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class Targets:
-    """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word,
-    ``due_counts``: where a task says something, or what was measured), and the pending inputs ``[T, 5]``. The others
-    are hints, and ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0,
-    or 1 + what of ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
-
-    floor: Ids
-    user: Ids
-    text: Ids
-    heard: Ids
-    event: Ids
-    task: Ids
-    word: Ids
-    manner: Ids
-    ending: Ids
-    trigger: Ids
-    note: Ids
-    listen: Ids
-    trigger_counts: npt.NDArray[np.bool_]
-    due_counts: npt.NDArray[np.bool_]
-    phones: Ids
-    sight: Ids
-    colour: Ids
-    fingers: Ids
-    speak_counts: npt.NDArray[np.bool_]
-    heard_counts: npt.NDArray[np.bool_]
-    pending: Ids
-
-    @classmethod
-    def nothing(cls, ticks: int) -> Targets:
-        """Of a session in which nothing happens."""
-        floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
-        trigger, note, listen = np.zeros((3, ticks), dtype=np.int64)
-        phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
-        sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
-        counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
-        awaiting, due = np.zeros((2, ticks), dtype=bool)
-        return cls(
-            floor=floor,
-            user=user,
-            text=text,
-            heard=heard,
-            event=event,
-            task=task,
-            word=word,
-            manner=manner,
-            ending=ending,
-            trigger=trigger,
-            note=note,
-            listen=listen,
-            trigger_counts=awaiting,
-            due_counts=due,
-            phones=phones,
-            sight=sight,
-            colour=colour,
-            fingers=fingers,
-            speak_counts=counts[0],
-            heard_counts=counts[1],
-            pending=pending,
-        )
 
 
 def yields_at(turn: UserTurn) -> int:
@@ -170,10 +102,7 @@ class Oracle:
     def run(self) -> Targets:
         ticks = self._script.ticks
         targets = Targets.nothing(ticks)
-        self._mark_user(targets)
-        self._mark_phones(targets)
-        self._mark_sights(targets)
-        self._mark_heard(targets)
+        mark(self._script, targets, self._heard_ids)
         for tick in range(ticks):
             self._deliver(tick)
             word = self._pending[0] if self._pending else ""
@@ -367,64 +296,6 @@ class Oracle:
             return phrase.reply
         seen = [colour for at, _, colour in self._script.pictures if tick - COLOUR_MEMORY_TICKS < at <= tick and colour]
         return ("i", "see", seen[-1]) if seen else phrase.reply
-
-    def _mark_user(self, targets: Targets) -> None:
-        for turn in self._script.turns:
-            for start, stop in turn.pieces:
-                first, last = (start + TICK - 800) // TICK, (stop - 800) // TICK
-                targets.user[first : last + 1] = SPEAKING
-        for turn in self._script.turns:
-            if turn.phrase is not None and turn.kind != "typed":
-                targets.user[turn.decision_tick : turn.decision_tick + 1] = ENDED
-                targets.ending[max(0, turn.decision_tick - ENDING_TICKS) : turn.decision_tick] = 1
-
-    def _mark_phones(self, targets: Targets) -> None:
-        """Half an audio token names the phone that sounded one tick before its middle: a pause where nobody speaks to
-        nano, whatever else sounds. Of an engine that does not tell its phones nothing is known."""
-        middle = HEARING // 2 - TICK
-        targets.phones[:] = PAUSE
-        for turn in self._script.turns:
-            if turn.phones is None:
-                if turn.kind != "typed":
-                    first, last = ((at - middle) // HEARING for at in (turn.start, turn.stop))
-                    targets.phones[max(first - 1, 0) : last + 2] = UNKNOWN
-                continue
-            places = [UNKNOWN, *(phone for phone, _ in turn.phones), UNKNOWN]
-            ends = [turn.start, *(end for _, end in turn.phones)]
-            first, last = (turn.start - middle) // HEARING, (ends[-1] - middle) // HEARING + 1
-            at = np.arange(max(first, 0), min(last, len(targets.phones)))
-            which = np.searchsorted(np.array(ends), at * HEARING + middle, side="right")
-            named = np.array(places)[which]
-            beyond = (which == 0) | (which > len(turn.phones))
-            targets.phones[at] = np.where(beyond, targets.phones[at], named)
-
-    def _mark_sights(self, targets: Targets) -> None:
-        """Of the ticks from the first picture on; what stands there to be named, where a picture shows it."""
-        script = self._script
-        if not script.pictures:
-            return
-        targets.sight[script.pictures[0][0] :] = NOTHING_SEEN
-        for tick, name in script.sights:
-            targets.sight[tick] = 1 + SIGHTS.index(name)
-        for tick, _, colour in script.pictures:
-            if colour:
-                targets.colour[tick] = COLOURS.index(colour)
-            for first, until, count in script.fingers:
-                if first <= tick < until:
-                    targets.fingers[tick] = count
-
-    def _mark_heard(self, targets: Targets) -> None:
-        """Each word once, in the first free tick at or after its due one; unknown timing or words don't count."""
-        for turn in self._script.turns:
-            if turn.kind != "typed" and turn.word_ends is None:
-                targets.heard_counts[turn.start // TICK : turn.stop // TICK + 6] = False
-        for _, word, tick in written(self._script.turns):
-            if tick >= self._script.ticks:
-                continue
-            if word in self._heard_ids:
-                targets.heard[tick] = self._heard_ids[word]
-            else:
-                targets.heard_counts[tick] = False
 
 
 def manner_of(phrase: Phrase) -> Manner:

@@ -12,7 +12,7 @@ from services.interaction.nano.config import AUDIO_TOKENS, PHONES, PHONES_A_TOKE
 from training.data import Batch
 from training.distributed import World
 from training.hints import SIGHT_CLASSES
-from training.oracle import UNKNOWN
+from training.phones import UNKNOWN
 from training.run import Plan, Run
 from training.sizes import config_of
 

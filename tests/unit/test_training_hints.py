@@ -20,13 +20,15 @@ from training.export import export
 from training.hints import PREFIX, SIGHT_CLASSES
 from training.learner import Learner, skills
 from training.mouth import Mouth
-from training.oracle import NOTHING_SEEN, UNKNOWN, Oracle
+from training.oracle import Oracle
+from training.phones import UNKNOWN
 from training.phrases import TRAINING
 from training.run import Run
 from training.script import TICK, Due, Script
 from training.shapes import show_shapes
 from training.sight import KINDS, SIGHTS, draw_show
 from training.sizes import config_of
+from training.targets import NOTHING_SEEN
 from training.tensors import tensors
 
 TICKS = 70

@@ -15,11 +15,11 @@ from training.bank import Bank
 from training.closed_loop import Played
 from training.evaluate import Scores
 from training.evaluate_skills import score_skills
-from training.oracle import HOLD, YIELD
 from training.phrases import BACKCHANNELS, BY_TEXT
 from training.scenes import Composer
 from training.script import Recipe, Script
 from training.skills.leads import leads
+from training.targets import HOLD, YIELD
 
 
 def _lead(start: int):

@@ -24,24 +24,13 @@ from training.data import vocabularies
 from training.errands import answered, await_triggers, corrected
 from training.mishearing import heard_ids, overhear
 from training.mouth import Mouth, word_ms
-from training.oracle import (
-    BACKCHANNEL,
-    CANCEL,
-    DELEGATE,
-    DROP,
-    ENDED,
-    SPEAKING,
-    TAKE,
-    YIELD,
-    Oracle,
-    fed_back,
-    tokens_of,
-)
+from training.oracle import Oracle, fed_back, tokens_of
 from training.phones import PAUSE, UNKNOWN
 from training.phrases import BY_TEXT, TRAINING
 from training.script import TICK, Due, Script, UserTurn
 from training.skills.orders import newer_orders, orders
 from training.skills.words import SPANISH
+from training.targets import BACKCHANNEL, CANCEL, DELEGATE, DROP, ENDED, SPEAKING, TAKE, YIELD
 
 SAID, HEARD = vocabularies()
 NEWER = {order.text for order in newer_orders(orders())}

@@ -11,9 +11,9 @@ from services.interaction.nano.config import MEASURED, NEXT, NONE, TRANSLATED
 from tests.unit.test_training_oracle import SAID_IDS, TICK, _heard, _hearing, _run, _sentence, _tokens, _turn
 from training.errands import await_triggers
 from training.mishearing import overhear
-from training.oracle import TAKE
 from training.phrases import TRAINING
 from training.script import Due, Script
+from training.targets import TAKE
 
 
 def _order(task: str) -> str:
