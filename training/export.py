@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -87,11 +88,12 @@ def export(
     encoder = {name: t.contiguous() for name, t in learner.encoder.state_dict().items()}
     backbone = {name: t.contiguous() for name, t in learner.backbone.state_dict().items()}
     if former is not None:
-        before = NanoConfig.load(former.folder / CONFIG)
-        if before.heard_words != config.heard_words or not set(before.text_words) <= set(config.text_words):
+        before = json.loads((former.folder / CONFIG).read_text())  # maybe of a release with other fields
+        said, heard = tuple(before["text_words"]), tuple(before["heard_words"])
+        if heard != config.heard_words or not set(said) <= set(config.text_words):
             raise ValueError(f"{former.folder} has other words")
         encoder = averaged(encoder, load_file(former.folder / ENCODER_WEIGHTS), former.share)
-        known = with_new_words(load_file(former.folder / WEIGHTS), backbone, before.text_words, config.text_words)
+        known = with_new_words(load_file(former.folder / WEIGHTS), backbone, said, config.text_words)
         backbone = averaged(backbone, known, former.share)
     config = dataclasses.replace(
         config,

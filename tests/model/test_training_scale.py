@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.model import CONFIG, WEIGHTS, NanoModel
@@ -18,7 +19,7 @@ from services.interaction.nano.network import TickInputs
 from tests.model.nano_sessions import Recorder, frames
 from tests.model.ranks import PLAN, drawn, merged
 from training.checkpoint import BEFORE, LAST, find, read, read_plan
-from training.export import TASK_ROWS, Former, averaged, export
+from training.export import TASK_ROWS, TEXT_ROWS, Former, averaged, export
 from training.learner import Learner
 from training.run import Run
 from training.sizes import config_of, parameters
@@ -169,6 +170,30 @@ def test_a_release_may_be_averaged_with_the_one_it_was_learned_from(tmp_path):
     dataclasses.replace(config, heard_words=words).save(tmp_path / "model 1" / CONFIG)
     with pytest.raises(ValueError, match="other words"):
         export(run.checkpoint, tmp_path / "both", former=former)
+
+
+def test_a_former_release_may_lack_words_and_have_fields_that_are_gone(tmp_path):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    run.save()
+    export(run.checkpoint, tmp_path / "former")
+    former = load_file(tmp_path / "former" / WEIGHTS)
+    config = NanoConfig.load(tmp_path / "former" / CONFIG)
+    gone = [at for at, word in enumerate(config.text_words) if word == "<next>"]
+    kept = [at for at in range(len(config.text_words)) if at not in gone]
+    fewer = {name: t[kept].contiguous() if name in TEXT_ROWS else t for name, t in former.items()}
+    save_file(fewer, tmp_path / "former" / WEIGHTS)
+    raw = dataclasses.asdict(config) | {"text_words": [config.text_words[at] for at in kept], "note_logit": 0.5}
+    (tmp_path / "former" / CONFIG).write_text(json.dumps(raw))
+    run.step(drawn(3))
+    run.save()
+    export(run.checkpoint, tmp_path / "alone")
+    export(run.checkpoint, tmp_path / "both", former=Former(tmp_path / "former", 0.25))
+    alone, both = (load_file(tmp_path / name / WEIGHTS) for name in ("alone", "both"))
+    for name in TEXT_ROWS:
+        expected = alone[name].lerp(former[name], 0.25)
+        assert torch.allclose(both[name][kept], expected[kept], atol=1e-6)
+        assert torch.equal(both[name][gone], alone[name][gone]), "a new word is as it was learned"
+    NanoModel.load(tmp_path / "both")
 
 
 # --- Muon ------------------------------------------------------------------------------------------------------------
