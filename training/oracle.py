@@ -194,10 +194,10 @@ class Oracle:
         if self._by_task and word == self._measured:
             self._measured = ""
             return MEASURED
-        counting = self._task in COUNTING and word in NUMBERS
-        if counting and word == NUMBERS[min(self._counted, len(NUMBERS) - 1)]:
-            self._counted += 1
-            return NEXT
+        if word in NUMBERS:
+            counted, self._counted = self._counted, NUMBERS.index(word) + 1
+            if self._task in COUNTING and self._counted == counted + 1:
+                return NEXT
         if self._by_task and word == SPANISH.get(self._script.told.get(tick - 1, "")) and self._task in IN_SPANISH:
             return TRANSLATED
         return self._text_ids[word]
@@ -317,7 +317,8 @@ def tokens_of(targets: Targets, heard: Ids, pointing: Pointing) -> list[Tokens]:
     decided = (targets.floor, targets.user, targets.text, targets.event, targets.task, targets.word, targets.trigger)
     columns = (*decided, heard)
     for floor, user, text, event, task, word, trigger, told in zip(*(c.tolist() for c in columns), strict=True):
-        said, pointed = pointing.meant(text, before, task), Pointed(counts=text == NEXT)
+        said = pointing.meant(text, before, task)
+        pointed = Pointed(number=pointing.counted(text, said))
         before = moved(before, floor, user, said, event, task, word, trigger, told, pointed=pointed)
         made.append(before)
     return made

@@ -151,11 +151,13 @@ def test_a_count_goes_on_over_other_words_and_begins_anew_with_its_order():
     nano = speaking()
     tokens = after(nano, NOTHING_YET, **sets("count"))
     told = []
-    for text in (NEXT, NEXT, SPEAKS.text_words.index("okay"), SPEAKS.text_words.index("nine"), NEXT):
+    for text in (NEXT, NEXT, SPEAKS.text_words.index("okay"), NEXT, SPEAKS.text_words.index("six"), NEXT):
         output = step(nano, tokens, text=text)
         told.append(output.text.strip())
         tokens = Tokens(*output.tokens)
-    assert told == ["one", "two", "okay", "nine", "three"]
+    assert told == ["one", "two", "okay", "three", "six", "seven"], "a number that is named counts, too"
+    measured_now = step(nano, tokens._replace(lapse=11), text=MEASURED)
+    assert (measured_now.text.strip(), Tokens(*measured_now.tokens).counted) == ("two", 7), "that is no count"
     assert step(nano, tokens, text=NEXT, **sets("count to")).text.strip() == "one"
     assert step(nano, tokens._replace(counted=len(NUMBERS)), text=NEXT).text == "", "it counts to twenty"
 
@@ -250,6 +252,6 @@ def test_heads_tell_how_likely_a_word_is():
 
 
 def test_the_registers_of_a_count_to_a_number():
-    tokens = moved(Tokens(), 1, 0, 9, 0, 1 + COUNT_TO, NONE, pointed=Pointed(counts=True))
+    tokens = moved(Tokens(), 1, 0, 9, 0, 1 + COUNT_TO, NONE, pointed=Pointed(number=1))
     assert (tokens.counted, tokens.standing) == (1, 0)
     assert (TASKS.index("hear"), TASKS.index("tally")) == (HEAR, TALLY)

@@ -62,10 +62,10 @@ def test_two_tallies_count_each_for_itself():
 
 def test_what_is_seen_is_counted_by_pointing_and_a_number_that_was_missed_is_said_by_name():
     order = _turn(_order("count"), 2, 8)
-    dues = [Due(tick, word, "count") for tick, word in ((20, "one"), (26, "two"), (32, "four"))]
+    dues = [Due(tick, word, "count") for tick, word in ((20, "one"), (26, "two"), (32, "four"), (38, "five"))]
     targets, words = _run([order], dues=dues)
-    assert list(words.values()) == ["okay", "one", "two", "four"]
-    assert _said(targets)[1:] == [NEXT, NEXT, SAID_IDS["four"]]
+    assert list(words.values()) == ["okay", "one", "two", "four", "five"]
+    assert _said(targets)[1:] == [NEXT, NEXT, SAID_IDS["four"], NEXT]
 
 
 def test_a_count_asked_for_while_something_stands_says_its_numbers_by_name():

@@ -10,7 +10,6 @@ from services.interaction.nano.config import (
     EVENTS,
     FLOORS,
     MANNERS,
-    NEXT,
     NONE,
     RECALL,
     TASKS,
@@ -55,7 +54,7 @@ class Decider:
         """
         floor, user, text, _, event, task, word, manner, _, trigger, say, listen = chosen
         voice = item.voice
-        counts = text == NEXT and voice is not Voice.BUSY
+        chosen_text = text
         text = self._pointing.meant(text, before, task)
         if text == RECALL and not before.noted:
             text = NONE
@@ -75,7 +74,7 @@ class Decider:
         heard = self._heard.get(written[0], len(self._config.heard_words)) if written else NONE
         at = self._written.get(written[0], NONE) if written else NONE
         known = before.heard < len(self._config.heard_words)
-        pointed = Pointed(say, listen if known else 0, counts and text != NONE)
+        pointed = Pointed(say, listen if known else 0, self._pointing.counted(chosen_text, text))
         after = moved(before, floor, user, text, event, task, word, trigger, heard, at, pointed)
         return StepOutput(
             floor=Floor(FLOORS[floor]),

@@ -16,7 +16,13 @@ class Pointing:
         own = {word: at for at, word in enumerate(text_words) if at > TRANSLATED}
         heard = {word: at for at, word in enumerate(heard_words) if at != NONE}
         self._numbers = (NONE, *(own.get(number, NONE) for number in NUMBERS))
+        self._values = {at: value for value, at in enumerate(self._numbers) if at != NONE}
         self._spanish = {heard[word]: own[said] for word, said in spanish.items() if word in heard and said in own}
+
+    def counted(self, text: int, said: int) -> int:
+        """The number that a count has come to by what is said in a tick (``said`` of ``meant``), whether it is pointed
+        at or named; 0 for no number, and for one that was measured."""
+        return 0 if text == MEASURED else self._values.get(said, 0)
 
     def meant(self, text: int, before: Tokens, task: int) -> int:
         """The text id of the word that ``text`` says in a tick: itself, or the word that it points at, ``NONE`` where

@@ -79,11 +79,11 @@ LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) *
 
 class Pointed(NamedTuple):
     """How likely the word written down in the tick before is one to say, or to listen for (scores; 0: not at all), and
-    whether what is said now is the next number of a count."""
+    the number that is said now, if it is one of a count."""
 
     say: int = 0
     listen: int = 0
-    counts: bool = False
+    number: int = 0
 
 
 NOTHING_POINTED = Pointed()
@@ -149,7 +149,7 @@ def moved(
             age = 0
         elif standing in _ONCE:
             standing, named, age = NO_TASK, NONE, 0
-    counted += pointed.counts
+    counted = pointed.number or counted
     if standing == COUNT_TO and (floor == _YIELD or min(since, age) >= _RESTED):
         standing, awaited = NO_TASK, NONE
     if settling < SETTLING_TICKS:  # what is said last is written down some ticks after the order has been understood
