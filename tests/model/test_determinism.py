@@ -72,9 +72,9 @@ def test_rules_of_decision_are_part_of_the_models_name():
     name = NanoModel(network(SMALL)).name
     assert name + "~1.5" == NanoModel(network(WARM)).name
     assert name + "~y-1" == NanoModel(network(dataclasses.replace(SMALL, yield_logit=-1.0))).name
-    assert name + "~n1" == NanoModel(network(dataclasses.replace(SMALL, note_logit=1.0))).name
     kinds = [NanoModel(network(dataclasses.replace(SMALL, kinds={"fruit": (word,)}))).name for word in ("h1", "h2")]
-    assert len({name, *kinds}) == 3
+    meant = [NanoModel(network(dataclasses.replace(SMALL, spanish={"h1": word}))).name for word in ("t1", "t2")]
+    assert len({name, *kinds, *meant}) == 5
     signed = [NanoModel(network(dataclasses.replace(SMALL, signs=(word,)))).name for word in SMALL.text_words[3:5]]
     assert len({name, *signed}) == 3
     with pytest.raises(ValueError, match="negative"):
