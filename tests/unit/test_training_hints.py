@@ -13,7 +13,7 @@ import torch
 from services.interaction.nano.config import COLOURS, NONE
 from services.interaction.nano.model import NanoModel
 from tests.model.ranks import PLAN, drawn
-from tests.unit.test_training_oracle import HEARD_IDS, SAID_IDS, _run, _turn
+from tests.unit.scripts import HEARD_IDS, SAID_IDS, a_turn, judged
 from training.checkpoint import read
 from training.errands import lay
 from training.export import export
@@ -101,14 +101,14 @@ def test_shapes_have_colours_and_appear_when_they_change() -> None:
 
 
 def test_without_pictures_there_is_nothing_to_learn_of_sight() -> None:
-    targets, _ = _run([_turn("what is your name", 5, 12)])
+    targets, _ = judged([a_turn("what is your name", 5, 12)])
     assert all((getattr(targets, name) == UNKNOWN).all() for name in SIGHT_CLASSES)
 
 
 def test_a_word_that_comes_late_leaves_the_ticks_before_it_out() -> None:
-    order = _turn(next(phrase.text for phrase in TRAINING if phrase.task == "count"), 2, 8)
+    order = a_turn(next(phrase.text for phrase in TRAINING if phrase.task == "count"), 2, 8)
     due = Due(20, "one", "count", delay_ticks=2)
-    targets, words = _run([order], dues=[due])
+    targets, words = judged([order], dues=[due])
     assert words[22] == "one" and 20 not in words
     assert np.flatnonzero(~targets.speak_counts).tolist() == [20, 21]
 

@@ -9,33 +9,33 @@ import numpy as np
 
 from schemas.records import Floor, UserActivity
 from services.interaction.protocol import StepOutput
+from tests.unit.scripts import a_sentence, a_turn, judged
 from tests.unit.test_training_bank import FLITE, TEXTS, _spoken
-from tests.unit.test_training_oracle import TICK, _run, _sentence, _turn
 from training.bank import Bank
 from training.closed_loop import Played
 from training.evaluate import Scores
 from training.evaluate_skills import score_skills
 from training.phrases import BACKCHANNELS, BY_TEXT
 from training.scenes import Composer
-from training.script import Recipe, Script
+from training.script import TICK, Recipe, Script
 from training.skills.leads import leads
 from training.targets import HOLD, YIELD
 
 
 def _lead(start: int):
-    made = _sentence("my question is", start, None)
+    made = a_sentence("my question is", start, None)
     made.kind = "leads"
     return made
 
 
 def test_nothing_is_said_to_an_announcement_nor_in_the_pause_behind_it():
-    targets, words = _run([_lead(5), _turn("what is your name", 20, 27)])
+    targets, words = judged([_lead(5), a_turn("what is your name", 20, 27)])
     assert list(words) == [27, 28, 29, 30]
     assert (targets.floor[:27] == HOLD).all() and targets.speak_counts[:27].all()
 
 
 def test_an_announcement_that_interrupts_is_yielded_to():
-    targets, words = _run([_turn("count to ten", 2, 6), _lead(12), _turn("what is your name", 24, 30)])
+    targets, words = judged([a_turn("count to ten", 2, 6), _lead(12), a_turn("what is your name", 24, 30)])
     (yielded,) = np.flatnonzero(targets.floor == YIELD)
     assert 13 <= yielded <= 14
     assert [tick for tick in words if yielded <= tick < 30] == []
@@ -63,7 +63,7 @@ def test_a_question_follows_its_announcement_after_a_pause(tmp_path):
 
 
 def test_whoever_says_something_before_the_question_has_not_waited():
-    turns = [_lead(5), _turn("what is your name", 20, 27)]
+    turns = [_lead(5), a_turn("what is your name", 20, 27)]
     for spoken_at, waits in ((None, True), (8, False), (18, False), (27, True)):
         script = Script(40, np.zeros(40 * TICK, np.float32), turns)
         texts = ["hm" if tick == spoken_at else "" for tick in range(40)]
