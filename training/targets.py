@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,35 +56,13 @@ class Targets:
     @classmethod
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
-        floor, user, text, heard, event, task, word, manner, ending = np.zeros((9, ticks), dtype=np.int64)
-        trigger, note, listen = np.zeros((3, ticks), dtype=np.int64)
-        phones = np.full(ticks * HEARINGS, UNKNOWN, dtype=np.int64)
-        sight, colour, fingers = np.full((3, ticks), UNKNOWN, dtype=np.int64)
-        counts, pending = np.ones((2, ticks), dtype=bool), np.zeros((ticks, 5), dtype=np.int64)
-        awaiting, due = np.zeros((2, ticks), dtype=bool)
-        return cls(
-            floor=floor,
-            user=user,
-            text=text,
-            heard=heard,
-            event=event,
-            task=task,
-            word=word,
-            manner=manner,
-            ending=ending,
-            trigger=trigger,
-            note=note,
-            listen=listen,
-            trigger_counts=awaiting,
-            due_counts=due,
-            phones=phones,
-            sight=sight,
-            colour=colour,
-            fingers=fingers,
-            speak_counts=counts[0],
-            heard_counts=counts[1],
-            pending=pending,
-        )
+        made: dict[str, npt.NDArray[Any]] = {field.name: np.zeros(ticks, np.int64) for field in fields(cls)}
+        made |= {name: np.full(ticks, UNKNOWN, np.int64) for name in ("sight", "colour", "fingers")}
+        made |= {name: np.ones(ticks, bool) for name in ("speak_counts", "heard_counts")}
+        made |= {name: np.zeros(ticks, bool) for name in ("trigger_counts", "due_counts")}
+        made["phones"] = np.full(ticks * HEARINGS, UNKNOWN, np.int64)
+        made["pending"] = np.zeros((ticks, 5), np.int64)
+        return cls(**made)
 
 
 def mark(script: Script, targets: Targets, heard_ids: Mapping[str, int]) -> None:
