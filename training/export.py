@@ -126,6 +126,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not 0 <= args.share <= 1:
         parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
+    if not args.checkpoint.is_file():
+        parser.error(f"--checkpoint {args.checkpoint}: no such file (python -m training.train leaves one)")
+    if args.former and not (args.former / WEIGHTS).is_file():
+        parser.error(f"--former {args.former}: no model folder")
     former = Former(args.former, args.share) if args.former else None
     config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")

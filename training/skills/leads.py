@@ -7,7 +7,7 @@ import random
 from itertools import product
 
 HELD_OUT_EVERY = 8
-_BEFORE = "; ; ; so; okay; well; now; listen; right; um; hello; yes and; also; but; hey; good".split("; ")
+_BEFORE = "so; okay; well; now; listen; right; um; hello; yes and; also; but; hey; good".split("; ")
 _LEADS = (
     "let me ask you this; here is my question; my question is; "
     "there is something i want to ask; there is one more thing; one more question; maybe you can tell me; "
@@ -32,6 +32,6 @@ def leads(held_out: bool) -> tuple[str, ...]:
     """Those of a half, the same ones every time."""
     rng = random.Random("leads")
     plain = [lead for n, lead in enumerate(_LEADS) if (n % HELD_OUT_EVERY == 0) == held_out]
-    framed = [f"{before} {lead}" for before, lead in product(dict.fromkeys(_BEFORE), plain) if before]
+    framed = [f"{before} {lead}" for before, lead in product(_BEFORE, plain)]
     fit = [text for text in framed if text.split()[0] != text.split()[1]]
     return tuple(dict.fromkeys([*plain, *rng.sample(fit, k=3 * len(plain))]))
