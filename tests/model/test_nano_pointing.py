@@ -12,7 +12,6 @@ from schemas.records import Floor
 from services.interaction.nano.awaiting import STILL_TICKS, is_time, times_of_tasks
 from services.interaction.nano.config import (
     COUNT_TO,
-    HEAR,
     KEEP,
     MEASURED,
     NEXT,
@@ -20,7 +19,6 @@ from services.interaction.nano.config import (
     NUMBERS,
     RECALL,
     SPECIAL_WORDS,
-    TALLY,
     TASKS,
     TRANSLATED,
     USERS_WORD,
@@ -222,7 +220,7 @@ def test_registers_out_of_their_range_are_refused():
         ("awaitable", len(SMALL.heard_words)),
         ("say_score", MAX_LIKELY + 1),
         ("await_score", MAX_LIKELY + 1),
-        ("standing", SETTLING_TICKS + 1),
+        ("settling", SETTLING_TICKS + 1),
         ("counted", len(NUMBERS) + 1),
     ):
         nano.decider.check(tokens._replace(**{name: beyond - 1}))
@@ -253,5 +251,4 @@ def test_heads_tell_how_likely_a_word_is():
 
 def test_the_registers_of_a_count_to_a_number():
     tokens = moved(Tokens(), 1, 0, 9, 0, 1 + COUNT_TO, NONE, pointed=Pointed(number=1))
-    assert (tokens.counted, tokens.standing) == (1, 0)
-    assert (TASKS.index("hear"), TASKS.index("tally")) == (HEAR, TALLY)
+    assert (tokens.counted, tokens.settling) == (1, 0)

@@ -33,16 +33,14 @@ class Decider:
         self._heard = {word: at for at, word in enumerate(config.heard_words) if at}
         self._written = {word: at for at, word in enumerate(lexicon, 1)}
         self._pointing = Pointing(config.text_words, config.heard_words, config.spanish)
+        said, heard, written = len(config.text_words), len(config.heard_words), 1 + len(lexicon)
+        limits = LIMITS._replace(floor=len(FLOORS), user=len(USERS), text=said, event=len(EVENTS), last=said, word=said)
+        limits = limits._replace(trigger=heard, awaitable=heard, heard=heard + 1)
+        self._limits = limits._replace(written=written, noted=written, sayable=written)
 
     def check(self, tokens: tuple[int, ...]) -> None:
         """Raises ``ValueError`` for tokens that this model cannot have said."""
-        words = len(self._config.text_words)
-        limits = LIMITS._replace(
-            floor=len(FLOORS), user=len(USERS), text=words, event=len(EVENTS), last=words, word=words
-        )
-        heard, written = len(self._config.heard_words), 1 + len(self._written)
-        limits = limits._replace(trigger=heard, awaitable=heard, heard=heard + 1)
-        limits = limits._replace(written=written, noted=written, sayable=written)
+        limits = self._limits
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 

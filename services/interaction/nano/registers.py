@@ -67,12 +67,12 @@ class Tokens(NamedTuple):
     say_score: int = 0  # how likely it was; less with every tick
     awaitable: int = NONE  # the likeliest that it is asked to listen for
     await_score: int = 0
-    standing: int = 0  # ticks since the task was set, up to ``SETTLING_TICKS``
+    settling: int = 0  # ticks since the task was set, up to ``SETTLING_TICKS``
     counted: int = 0  # the number that it counted last since then, or lately where no task stands
 
 
 LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0, 0, 0)._replace(
-    say_score=MAX_LIKELY + 1, await_score=MAX_LIKELY + 1, standing=SETTLING_TICKS + 1, counted=len(NUMBERS) + 1
+    say_score=MAX_LIKELY + 1, await_score=MAX_LIKELY + 1, settling=SETTLING_TICKS + 1, counted=len(NUMBERS) + 1
 )
 """Exclusive upper bounds of what does not depend on vocabularies."""
 
@@ -138,7 +138,7 @@ def moved(
     quiet = 0 if speaks else min(before.quiet + 1, MAX_TICKS)
     standing, named, age = before.task, before.word, min(before.age + 1, MAX_TICKS)
     awaited, noted = before.trigger, before.noted
-    settling, counted = min(before.standing + 1, SETTLING_TICKS), before.counted
+    settling, counted = min(before.settling + 1, SETTLING_TICKS), before.counted
     sayable = _likeliest(before.written, pointed.say, before.sayable, before.say_score)
     awaitable = _likeliest(before.heard, pointed.listen, before.awaitable, before.await_score)
     if task != KEEP:
