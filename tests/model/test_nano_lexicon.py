@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.interaction.nano.config import PHONES
-from services.interaction.nano.lexicon import GRID_TICKS, PAUSE, REACH_TICKS, STEPS, Lexicon, Search
+from services.interaction.nano.lexicon import GRID_TICKS, PAUSE, REACH_TICKS, STEPS, Lexicon, Search, Weights
 from training.dictionary import bigram, tree
 
 WORDS = ("see", "sea", "the", "cat", "at")
@@ -18,12 +18,12 @@ HEARD = ("<none>", *WORDS[:4])  # the head does not know the last one
 NOTHING = np.zeros(len(HEARD), np.float32)
 
 
-def _lexicon() -> Lexicon:
+def _lexicon(weights: Weights | None = None) -> Lexicon:
     counts = {word: sum(line.count(word) for line in LINES) for word in WORDS}
     unigram = np.log([counts[word] / sum(counts.values()) for word in WORDS])
     pairs = bigram(LINES, {word: n for n, word in enumerate(WORDS)}, unigram)
     tables = {**tree(WAYS, unigram), **pairs, "unigram": unigram, "usual": np.full(PHONES, 1 / PHONES)}
-    return Lexicon(WORDS, tables, HEARD)
+    return Lexicon(WORDS, tables, HEARD, weights)
 
 
 def _sound(phones: list[int], sure: float = 0.9) -> np.ndarray:
@@ -44,15 +44,32 @@ SILENCE = _sound([PAUSE] * (STEPS // 2))  # a tick
 
 def test_words_are_found_in_order_once_each_and_at_most_one_a_tick():
     said = _sound([31, 17, 10, 3, 19, 2, 32])  # see the cat
-    found = _found(Search(_lexicon()), np.concatenate([SILENCE, said, SILENCE, SILENCE]))
+    found = _found(Search(_lexicon()), np.concatenate([SILENCE, said, *[SILENCE] * 4]))
     assert [word for words in found for word in words] == ["see", "the", "cat"]
     assert not found[0] and not found[1], "a tick's phones are searched in the next one"
-    assert all(len(words) <= 1 for words in found[:4]), "but for the silence, see below"
+    assert all(len(words) <= 1 for words in found)
 
 
-def test_a_silence_writes_down_all_that_is_left():
-    found = _found(Search(_lexicon()), np.concatenate([_sound([2, 32, 10, 3, 31, 17]), SILENCE, SILENCE]))
-    assert [word for words in found for word in words] == ["at", "the", "sea"]
+AT_THE_SEA = _sound([2, 32, 10, 3, 31, 17])
+LATE = Weights(soon=16)
+
+
+def test_after_a_silence_all_that_is_left_is_written_down_one_a_tick():
+    found = _found(Search(_lexicon(LATE)), np.concatenate([AT_THE_SEA, *[SILENCE] * 5]))
+    assert found == [[], [], [], ["at"], ["the"], ["sea"], []]
+
+
+def test_what_is_left_from_before_is_written_down_when_more_is_left():
+    """So that no more than ``LEFT`` ticks after an end depend on it."""
+    said = np.concatenate([AT_THE_SEA, SILENCE, _sound([31, 17]), *[SILENCE] * 4])
+    assert _found(Search(_lexicon(LATE)), said)[3:6] == [["at"], ["the"], ["sea", "see"]]
+
+
+def test_a_word_is_written_down_soon_where_nothing_else_is_likely_and_later_in_any_case():
+    said = _sound([31, 17, 10, 3, 19, 2, 32, 10, 3, 31, 17, 10, 3, 19, 2, 32])
+    soon, late = (_found(Search(_lexicon(Weights(margin=margin))), said) for margin in (3.0, math.inf))
+    assert soon[1:4] == [["see"], ["the"], ["cat"]]
+    assert late[:4] == [[], [], [], ["see"]], "two ticks after its end, when the next one is over"
 
 
 def test_words_that_sound_alike_are_told_apart_by_the_words_before_and_by_the_head():

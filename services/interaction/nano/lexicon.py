@@ -30,7 +30,9 @@ ENDS = 11.0  # nats behind the best word's end within which others are looked at
 KEPT = 200_000  # pairs of words whose likelihood is remembered
 GRID_TICKS = 28
 """A search that has met no silence for so long begins anew at the next multiple of it."""
-REACH_TICKS = 2 * GRID_TICKS + 1
+LEFT = 3
+"""So many words that are left when the speech ends are written down later, one a tick."""
+REACH_TICKS = 2 * GRID_TICKS + 1 + LEFT
 """So many former ticks decide what a search is: a tick's phones are searched in the next one."""
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -52,7 +54,9 @@ class Weights:
     head: float = 1.2
     least: float = 0.01
     beam: float = 12.0  # behind the best token, where others are dropped
-    lag: int = 8  # steps after a word's end by which it is written down
+    soon: int = 4  # steps after a word's end before which it is not written down
+    margin: float = 3.0  # nats by which all that knows of it is ahead of all that does not: then it is, after that
+    lag: int = 16  # and so many steps after its end it is anyway
 
 
 class Lexicon:
@@ -148,6 +152,7 @@ class Search:
         self._scores: Floats = np.full(len(lexicon.phone), IMPOSSIBLE, dtype=np.float32)
         self._pasts: Ids = np.zeros(len(lexicon.phone), dtype=np.int64)
         self._active: Ids = np.zeros(0, dtype=np.int64)  # nodes with a token
+        self._left: list[str] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -161,32 +166,41 @@ class Search:
 
     def hear(self, tick: int, phones: Floats, words: Floats) -> list[str]:
         """A tick's logarithms of the phones' probabilities ``[8, 41]`` and the head's probabilities of words; what is
-        written down now: a word at most, or at a silence all that is left."""
+        written down now: a word, or several when more are left at an end than can wait."""
         former, self._former = self._former, (phones, words)
         if former is None:
             return []
         likely, before = former
         if (likely.argmax(axis=1) == PAUSE).all():
             self._silent_at = tick
-            return self._end()
-        told: list[str] = []
+            return self._told(self._end())
+        ended: list[str] = []
         if tick % GRID_TICKS == 0 and tick - self._silent_at >= GRID_TICKS:
-            told = self._end()
+            ended = self._end()
         self._idle = False
         self._head = words + before
         weights = self._lexicon.weights
         sound = np.float32(weights.sound) * (likely - self._lexicon.usual)
         for row in sound:
             self._move(row)
-        return told + self._settled(weights.lag, most=1)
+        return self._told(ended) or self._settled(most=1)
+
+    def _told(self, ended: list[str]) -> list[str]:
+        """What is written down in this tick of what was left at an end, which is this one if there are words."""
+        if not ended:
+            told, self._left = self._left[:1], self._left[1:]
+            return told
+        now = max(1, len(ended) - LEFT)
+        told, self._left = [*self._left, *ended[:now]], ended[now:]
+        return told
 
     def _end(self) -> list[str]:
-        """All that is left, and a new beginning."""
+        """All that is not written down yet, and a new beginning."""
         if self._idle:
             return []
-        told = self._settled(0, most=len(self._history))
+        left = self._settled(most=len(self._history), ended=True)
         self._begin()
-        return told
+        return left
 
     def _move(self, sound: Floats) -> None:
         """One step of 25 ms. A node has one parent, so that it is entered from one place only."""
@@ -245,11 +259,11 @@ class Search:
         heard = min(float(self._head[place]), 1.0) if place != NOWHERE else 0.0
         return weights.word + weights.head * math.log(weights.least + heard)
 
-    def _settled(self, lag: int, most: int) -> list[str]:
-        """The best token's words that ended ``lag`` steps ago and are not written yet; tokens that know better are
-        dropped."""
+    def _settled(self, most: int, ended: bool = False) -> list[str]:
+        """The best token's words that are not written yet and are settled, all of them where the speech has ended;
+        tokens that know better are dropped."""
         choices = [(float(self._rest), self._rest_past), (float(self._root), self._root_past)]
-        if lag and len(self._active):
+        if not ended and len(self._active):
             best = int(self._active[self._scores[self._active].argmax()])
             choices.append((float(self._scores[best]), int(self._pasts[best])))
         past = max(choices)[1]
@@ -259,21 +273,41 @@ class Search:
             past = self._history[past][0]
         told: list[str] = []
         for place in reversed(chain):
-            _, word, step = self._history[place]
-            if len(told) == most or step > self._step - lag:
+            if len(told) == most or not (ended or self._is_settled(place)):
                 break
-            told.append(self._lexicon.words[word])
+            told.append(self._lexicon.words[self._history[place][1]])
             self._written = place
-        if told and lag:
+        if told and not ended:
             self._forget()
         return told
 
+    def _is_settled(self, place: int) -> bool:
+        """Whether a word of the best token's ended long enough ago, or so clearly that no other token matters."""
+        weights, age = self._lexicon.weights, self._step - self._history[place][2]
+        if age < weights.soon:
+            return False
+        if age >= weights.lag:
+            return True
+        known = self._knowing(place)
+        others = self._active[~known[self._pasts[self._active]]]
+        rival = float(self._scores[others].max(initial=IMPOSSIBLE))
+        if not known[self._rest_past]:
+            rival = max(rival, float(self._rest))
+        if not known[self._root_past]:
+            rival = max(rival, float(self._root))
+        return rival < -weights.margin
+
+    def _knowing(self, place: int) -> npt.NDArray[np.bool_]:
+        """Which pasts hold the word at ``place``."""
+        knowing = np.zeros(len(self._history), dtype=bool)
+        knowing[place] = True
+        for later in range(place + 1, len(self._history)):
+            knowing[later] = knowing[self._history[later][0]]
+        return knowing
+
     def _forget(self) -> None:
         """Drop the tokens whose past does not hold what was written down."""
-        kept = np.zeros(len(self._history), dtype=bool)
-        kept[self._written] = True
-        for place in range(self._written + 1, len(self._history)):
-            kept[place] = kept[self._history[place][0]]
+        kept = self._knowing(self._written)
         known = kept[self._pasts[self._active]]
         self._scores[self._active[~known]] = IMPOSSIBLE
         self._active = self._active[known]
