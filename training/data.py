@@ -6,7 +6,7 @@ import multiprocessing as mp
 import os
 import random
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
@@ -94,14 +94,14 @@ def collate(scripts: list[Script], all_targets: list[Targets], rng: random.Rando
                 words_from.append(len(words))
                 words += text_buckets(turn.text)
                 words_at.append((number, turn.start // 3200))
-    names = tuple(field.name for field in fields(Targets) if field.name != "pending")
+    wanted = [t.wanted() for t in all_targets]
     ids = {word: n for n, word in enumerate(("", *heard_words())) if n}
     pointing = Pointing(*vocabularies(), SPANISH)
     written = [heard_ids(script, ids) for script in scripts]
     ticks = scripts[0].ticks
     return Batch(
         codes=np.stack([session_codes(s) for s in scripts]),
-        targets={name: np.stack([getattr(t, name) for t in all_targets]) for name in names},
+        targets={name: np.stack([w[name] for w in wanted]) for name in wanted[0]},
         fed=np.stack([fed_back(t, heard, pointing) for t, heard in zip(all_targets, written, strict=True)]),
         pending=np.stack([t.pending for t in all_targets]),
         time=np.stack([time_features(rng.randrange(100_000), ticks) for _ in scripts]),

@@ -14,7 +14,7 @@ from training.script import SIGN_AFTER, TICK, Due, UserTurn
 if TYPE_CHECKING:
     from training.evaluate import Scores
 
-UNDERSTOOD_WITHIN = 3  # ticks after an order's end by which it must stand
+UNDERSTOOD_WITHIN = 6  # ticks after an order's end by which it must stand
 TOLD_WITHIN = 10  # ticks after an order's end, the word that it waits for
 EARLY, LATE = 2, 4  # ticks around the due one in which a word counts: about half a second before, a little more after
 SIGN_WORDS = 2

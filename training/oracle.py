@@ -12,6 +12,7 @@ from schemas.records import Manner
 from services.interaction.nano.config import (
     COPY,
     COUNT_TO,
+    KEEP,
     MANNERS,
     MEASURED,
     NEXT,
@@ -27,7 +28,7 @@ from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import Pointed, Tokens, fed, moved
 from services.interaction.protocol import Voice
 from training.phrases import COUNT_PACE_TICKS, Phrase
-from training.script import DUE_TICKS, TICK, Due, Script, UserTurn
+from training.script import DUE_TICKS, PATIENCE_TICKS, RECONSIDER_TICKS, TICK, Due, Script, UserTurn
 from training.skills.words import LISTENING, SPANISH
 from training.targets import (
     BACKCHANNEL,
@@ -123,8 +124,10 @@ class Oracle:
                 targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
         for turn in self._script.turns:
             if self._interrupts(turn):
-                spoken_over = slice(turn.yield_tick, yields_at(turn))
-                targets.speak_counts[spoken_over] &= targets.floor[spoken_over] != TAKE
+                begin, end = turn.yield_tick, yields_at(turn)
+                sure = min(begin + PATIENCE_TICKS, end)
+                targets.speak_counts[begin:sure] &= targets.floor[begin:sure] != TAKE
+                targets.overdue[sure:end] = targets.floor[sure:end] == TAKE
         for turn in self._script.turns:
             for tick, pointing in ((turn.note_tick, targets.note), (turn.listen_tick, targets.listen)):
                 if tick >= 0:
@@ -236,6 +239,7 @@ class Oracle:
         """Queue the reply to a finished turn; returns the event."""
         phrase = turn.phrase
         assert phrase is not None
+        targets.task[tick : tick + RECONSIDER_TICKS] = KEEP  # there is something else to think about
         if self._task == TASKS[COUNT_TO] and not self._queue:  # it has ended: the registers know by themselves
             self._task, self._awaiting = "none", None
         self._queue = deque(self._reply(tick, turn))
@@ -249,6 +253,8 @@ class Oracle:
             targets.task[tick] = 1 + TASKS.index(phrase.task)
             targets.word[tick] = self._text_ids.get(phrase.word, USERS_WORD) if phrase.word else NONE
             self._sayable = phrase.word in self._text_ids or turn.note_tick >= 0
+            if turn.kind != "typed":
+                self._reconsider(tick, turn, targets)
             self._await_word(tick, turn, phrase.trigger)
         elif phrase.ends_with and self._task == "none":
             self._task, self._named, self._counted = TASKS[COUNT_TO], "", 0
@@ -269,6 +275,16 @@ class Oracle:
             self._task, self._named, self._awaiting = "none", "", None
             targets.task[tick] = 1
         return NO_EVENT
+
+    @staticmethod
+    def _reconsider(tick: int, turn: UserTurn, targets: Targets) -> None:
+        """An order may be misjudged while it is only heard; what it was is seen when its words have been told."""
+        again = tick + RECONSIDER_TICKS
+        if again < len(targets.task):
+            targets.task[again], targets.word[again] = targets.task[tick], targets.word[tick]
+            if turn.guess is not None:
+                targets.meant[tick] = targets.task[tick]
+                targets.task[tick] = 1 + TASKS.index(turn.guess) if turn.guess else KEEP
 
     def _await_word(self, tick: int, turn: UserTurn, word: str) -> None:
         """From when on the register's word is known, if a task has one that comes from the user's words."""

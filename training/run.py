@@ -49,6 +49,7 @@ class Plan:
     loaders: int = 1  # processes that draw batches; each holds the corpus
     bf16: bool = True
     vary: bool = True  # codes and what is fed back, as other voices and mistakes would have them
+    listening: float = 0.27  # share of the sessions that are for hearing alone
     hearing: bool = False  # only the layers that hear learn, and only to name phones
     ears: float = 1.0  # share of the rate at which the layers that hear learn
     muon: bool = True  # matrices inside the network are moved by Muon

@@ -7,12 +7,14 @@ import random
 
 import numpy as np
 
+from services.interaction.nano.config import TASKS
 from training.bank import Bank, Utterance, stretched
 from training.errands import Errands, await_triggers, lay
 from training.mishearing import overhear
 from training.mouth import Mouth
 from training.phrases import BACKCHANNELS, BY_TEXT, COUNT_PACE_TICKS, Phrase, complete_prefix
 from training.script import (
+    PATIENCE_TICKS,
     SIGN_AFTER,
     SPOKEN_WORD_TICKS,
     TICK,
@@ -29,6 +31,8 @@ from training.synth import RATE_HZ
 THROATS = {"flite:slt": (1.04, 0.76), "flite:kal": (1.2, 0.9), "flite:kal16": (1.2, 0.9)}
 """Flite has one woman and twice one man to train with: each session hears them with another throat. Over 1 is shorter:
 higher, and faster by as much."""
+HALTS = ("stop", "cancel", "wait")  # intents of somebody who wants it to stop
+STUBBORN_TICKS = (6, 13)
 _KINDS = ("fixed", "count", "open", "order", "how_long", "fingers")
 
 
@@ -186,9 +190,13 @@ class Composer:
         return max(busy, answer) + int(rng.uniform(0.4, 2.6) * RATE_HZ)
 
     def _interrupting(self, rng: random.Random, script: Script, at: int) -> int:
-        """Half of those who interrupt ask for something else, and say so; the next scene is what the others say."""
-        wanted = self._reframed and rng.random() < 0.5
-        text = self._bank.preferred(rng, self._reframed, script.voice) if wanted else None
+        """Some of those who interrupt want it to stop, half ask for something else, and say so; the next scene is what
+        the others say."""
+        drawn, text = rng.random(), None
+        if drawn < self._recipe.halt:
+            text = self.draw_text(rng, "fixed", HALTS, script.voice)
+        elif self._reframed and drawn < self._recipe.halt + 0.5:
+            text = self._bank.preferred(rng, self._reframed, script.voice)
         turn = self.turn(rng, script, text, at) if text else None
         return at if turn is None else self._afterwards(rng, script, turn)
 
@@ -196,8 +204,8 @@ class Composer:
         """Mostly what a listener may take to be sure; sometimes far more, so that it learns to stop late, too."""
         drawn = rng.random()
         if drawn < self._recipe.stubborn:
-            return rng.randint(5, 11)
-        return rng.randint(1, 4) if drawn < self._recipe.stubborn + self._recipe.patience else 0
+            return rng.randint(*STUBBORN_TICKS)
+        return rng.randint(1, PATIENCE_TICKS) if drawn < self._recipe.stubborn + self._recipe.patience else 0
 
     def _beside(self, rng: random.Random, script: Script, at: int) -> int:
         """Something that is no reason to stop: a sign of listening, words to somebody else, a hesitation, a cough.
@@ -253,6 +261,7 @@ class Composer:
             if placed is None:
                 return None
             turn = placed
+            turn.guess = self._guess(rng, phrase)
         if rng.random() < self._recipe.delays:
             turn.delay_ticks = rng.randint(1, 3)
         if phrase.delegate:
@@ -261,6 +270,13 @@ class Composer:
             words = [f"w{rng.randrange(100000)}" for _ in range(count)]
             script.results.append((words, delay, rng.choice((0, 0, 1, 2))))
         return turn
+
+    def _guess(self, rng: random.Random, phrase: Phrase) -> str | None:
+        """What a spoken order is taken for at first."""
+        if not phrase.task or rng.random() >= self._recipe.misjudged:
+            return None
+        others = [task for task in TASKS[1:] if task != phrase.task]
+        return rng.choice(others) if rng.random() < 0.5 else ""
 
     def say(
         self,

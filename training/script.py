@@ -20,6 +20,8 @@ SPOKEN_WORD_TICKS = 1.7
 DUE_TICKS = 4
 SIGN_AFTER = 800  # a sign of listening comes in the tick that holds a sentence's end + 50 ms
 YIELD_AFTER = 4800  # an interruption is yielded to in the tick that holds its begin + 300 ms
+PATIENCE_TICKS = 4  # after that, in which what it does doesn't count: it may not know yet; then a yield is overdue
+RECONSIDER_TICKS = 5  # after an order is answered: its words have been told, and it is thought over once more
 Samples = npt.NDArray[np.float32]
 
 
@@ -35,10 +37,11 @@ class UserTurn:
     pieces: list[tuple[int, int]]  # where there is speech
     word_ends: list[int] | None
     delay_ticks: int = 0
-    patience_ticks: int = 0  # nano goes on for so long beyond ``yield_tick``; what it does there doesn't count
+    patience_ticks: int = 0  # nano goes on for so long beyond ``yield_tick``: see ``PATIENCE_TICKS``
     note_tick: int = -1  # in which the word that an order is to say is noted: it was written down before; -1: never
     listen_tick: int = -1  # the same of the word that it waits for
     trigger_tick: int = -1  # in which it can be known which word an order waits for: it has been told; -1: never
+    guess: str | None = None  # what an order is taken for until its words have been told: a task, "" for no order
     voice: str = ""
     phones: list[Phone] | None = None
     lapse_s: float = 0.0  # of silence before it, where it is about that
@@ -106,14 +109,15 @@ class Recipe:
     """Shares of what happens in a session; evaluation sets them to study one skill at a time."""
 
     pause: float = 0.4
-    interrupt: float = 0.35
-    backchannel: float = 0.3
+    interrupt: float = 0.45
+    backchannel: float = 0.4
     typed: float = 0.17
-    story: float = 0.1
-    order: float = 0.4
+    story: float = 0.14
+    order: float = 0.35
     brief: float = 0.25  # of orders: those that nothing comes of, for something else follows
+    misjudged: float = 0.45  # of spoken orders: taken for another one at first, or for none
     lead: float = 0.22  # of what is asked for: announced, and then comes a pause
-    aside: float = 0.19  # words to somebody else, or to nobody
+    aside: float = 0.12  # words to somebody else, or to nobody
     overheard: float = 0.05  # words by somebody else, a little farther away
     cough: float = 0.4
     listening: float = 0.0  # sessions of nothing but speech, without an order
@@ -121,8 +125,9 @@ class Recipe:
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
     delays: float = 0.15
-    patience: float = 0.5  # of what is said over nano's voice: yielded to later than it could be
-    stubborn: float = 0.12  # of the same: yielded to far too late
+    patience: float = 0.3  # of what is said over nano's voice: yielded to later than it could be
+    stubborn: float = 0.5  # of the same: yielded to far too late
+    halt: float = 0.2  # of those who interrupt: all that they want is that it stops
     faults: float = 1.0  # of the transcript, as a share of what training has; 0 writes down all that is said
     late_sights: float = 0.35  # of the words that are due for something seen: when it was can't be told to the tick
     noise_db: tuple[float, float] = (-85.0, -38.0)
@@ -138,7 +143,7 @@ class Recipe:
     result_delay: tuple[int, int] = (4, 22)
     voiced: float = 0.85  # sessions in which nano's words are spoken, and so take their time
     speech_rate: tuple[float, float] = (0.75, 1.3)
-    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.42, "count": 0.24, "open": 0.34})
+    kinds: dict[str, float] = field(default_factory=lambda: {"fixed": 0.32, "count": 0.28, "open": 0.4})
 
 
 def written(turns: Iterable[UserTurn]) -> Iterator[tuple[UserTurn, str, int]]:

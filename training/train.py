@@ -29,7 +29,6 @@ from training.synth import CORPUS
 
 RUN = Path("build/train")
 LOG_EVERY = 20
-LISTENING = 0.27  # share of the sessions that are for hearing alone
 GPU_LOADERS = 6
 
 
@@ -116,7 +115,7 @@ def train(run: Run, until_seconds: float = math.inf) -> None:
 def _train(run: Run, until_seconds: float) -> None:
     plan, progress, world = run.plan, run.progress, run.world
     first = plan.first_batch + progress.step
-    recipe = Recipe(listening=1.0, video=0.0, shown=0.0) if plan.hearing else Recipe(listening=LISTENING)
+    recipe = Recipe(listening=1.0, video=0.0, shown=0.0) if plan.hearing else Recipe(listening=plan.listening)
     arguments = (run.corpus, recipe, plan.sessions, plan.ticks, plan.seed)
     loader = Loader(
         first, *arguments, place=world.rank, stride=world.size, processes=plan.loaders, uses=plan.uses
@@ -153,6 +152,7 @@ _OPTIONS = {
     "warmup": int,
     "uses": int,
     "ears": float,
+    "listening": float,
     "eval_every": int,
     "save_every": int,
 }

@@ -21,11 +21,13 @@ from services.interaction.nano.config import (
     SPECIAL_WORDS,
     TASKS,
     TRANSLATED,
+    USERS,
     USERS_WORD,
 )
 from services.interaction.nano.model import NOTHING_YET, NanoModel
 from services.interaction.nano.network import Decisions
 from services.interaction.nano.registers import (
+    FORGETTING_TICKS,
     MAX_LIKELY,
     SETTLING_TICKS,
     Pointed,
@@ -44,6 +46,7 @@ SPEAKS = dataclasses.replace(
     heard_words=("<none>", "seven", "h1", "h2", *(f"h{n}" for n in range(3, 20))),
     spanish={"seven": "siete", "h1": "nirgends"},
 )
+SPEAKING = USERS.index("speaking")
 ITEM = dataclasses.replace(frames("a", 1)[0], pending_left=0, pending_word="", delegated=False, voice=Voice.SILENT)
 
 
@@ -88,24 +91,69 @@ def test_the_word_to_say_may_be_written_down_soon_after_the_order_is_understood_
     noted = step(nano, order, "h3", note=50)
     assert noted.ui == {"standing_task": "every 2", "word": "h25"}, "the word of the tick before, not of this one"
     tokens = Tokens(*noted.tokens)
-    for _ in range(SETTLING_TICKS):
+    for _ in range(SETTLING_TICKS - 1):
+        assert nano.lexicon.words[tokens.sayable - 1] == "h25"
         tokens = after(nano, tokens, "h4")
+    assert tokens.sayable == NONE, "the order has its word"
     tokens = after(nano, tokens, note=MAX_LIKELY)
     assert nano.lexicon.words[tokens.sayable - 1] == "h4" and nano.lexicon.words[tokens.noted - 1] == "h25"
     called_off = after(nano, tokens, **sets("none"))
     assert called_off.noted == NONE
 
 
+@pytest.mark.parametrize("silence", [FORGETTING_TICKS - 2, FORGETTING_TICKS + 1])
+def test_what_was_said_before_a_long_silence_is_no_part_of_an_order_that_is_typed(silence):
+    nano, tokens = model(), NOTHING_YET
+    for word in ("h7", "h3"):
+        tokens = after(nano, tokens, word, user=SPEAKING)
+    tokens = after(nano, tokens, user=SPEAKING, listen=MAX_LIKELY, note=MAX_LIKELY)
+    for _ in range(silence):
+        tokens = after(nano, tokens)
+    typed = step(nano, tokens, **sets("hear", word=USERS_WORD, trigger=5))
+    forgotten = silence > FORGETTING_TICKS
+    assert typed.ui["trigger"] == ("h4" if forgotten else "h3")
+    assert (Tokens(*typed.tokens).noted == NONE) == forgotten
+
+
+def test_an_order_that_has_just_been_set_may_be_corrected_and_keeps_its_time():
+    nano = model()
+    tokens = after(nano, NOTHING_YET, "h25", text=8, **sets("every 3", word=USERS_WORD))
+    tokens = after(nano, tokens, "h7", note=90, listen=10)
+    tokens = after(nano, tokens, listen=80)
+    corrected = step(nano, tokens, **sets("hear", word=USERS_WORD))
+    assert corrected.ui == {"standing_task": "hear", "word": "h25", "trigger": "h7"}
+    tokens = Tokens(*corrected.tokens)
+    assert (tokens.age, tokens.settling) == (3, 3), "it counts from the order"
+    assert step(nano, tokens, **sets("hear", word=USERS_WORD)).ui == {}, "to think so once more changes nothing"
+    called_off = after(nano, tokens, **sets("none"))
+    assert (called_off.task, called_off.age, called_off.settling) == (0, 0, SETTLING_TICKS)
+    for _ in range(SETTLING_TICKS):
+        tokens = after(nano, tokens)
+    another = after(nano, tokens, text=8, **sets("every 3", word=8))
+    assert (another.age, another.settling, another.noted) == (0, 0, NONE), "by then it is another order"
+
+
+def test_an_order_that_is_understood_late_counts_from_what_was_answered():
+    nano = model()
+    tokens = after(nano, NOTHING_YET, "h25", text=8)
+    for _ in range(4):
+        tokens = after(nano, tokens)
+    tokens = after(nano, tokens, **sets("timer 3", word=8))
+    assert (tokens.age, tokens.settling) == (5, 5)
+    unanswered = after(nano, NOTHING_YET, **sets("timer 3", word=8))
+    assert (unanswered.age, unanswered.settling) == (0, 0)
+
+
 def test_what_was_likely_once_is_less_so_with_every_tick():
     nano = model()
-    tokens = after(nano, after(nano, NOTHING_YET, "h25"), note=20)
+    tokens = after(nano, after(nano, NOTHING_YET, "h25"), note=20, user=SPEAKING)
     for _ in range(10):
-        tokens = after(nano, tokens)
+        tokens = after(nano, tokens, user=SPEAKING)
     assert tokens.say_score == 10
     assert after(nano, after(nano, tokens, "h3"), note=7).sayable == tokens.sayable
     assert nano.lexicon.words[after(nano, after(nano, tokens, "h3"), note=8).sayable - 1] == "h3"
     for _ in range(10):
-        tokens = after(nano, tokens)
+        tokens = after(nano, tokens, user=SPEAKING)
     assert (tokens.sayable, tokens.say_score) == (NONE, 0)
 
 

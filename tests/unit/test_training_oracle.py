@@ -247,6 +247,21 @@ def test_patience_delays_a_yield_and_leaves_open_what_comes_before():
     assert judged([counting, stubborn])[0].floor[15:17].tolist() == [TAKE, YIELD], "while it is spoken to"
 
 
+def test_who_goes_on_for_too_long_is_to_learn_that_a_yield_is_overdue():
+    """One tick of yielding against all those of going on through words to others would be a prior against stopping."""
+    counting = a_turn("count to ten", 2, 6)
+    told = dataclasses.replace(a_turn("we had to laugh", 10, 20, "stories"), phrase=None, patience_ticks=8)
+    targets, words = judged([counting, told])
+    assert targets.floor[10:20].tolist() == [TAKE] * 9 + [YIELD], "what is fed back is what it did"
+    assert targets.speak_counts[11:20].tolist() == [False] * 4 + [True] * 5
+    assert set(words) & set(range(15, 19)), "it did say something there"
+    wanted = targets.wanted()
+    assert wanted["floor"][15:20].tolist() == [YIELD] * 5 and not wanted["text"][15:20].any()
+    assert (wanted["floor"][:15] == targets.floor[:15]).all() and (wanted["text"][:15] == targets.text[:15]).all()
+    aside = dataclasses.replace(told, kind="asides")
+    assert not judged([counting, aside])[0].overdue.any(), "nobody wants it to stop"
+
+
 def test_an_interruption_is_yielded_to_before_it_is_answered_and_never_afterwards():
     """A short one's patience must not end in the middle of the answer: that would be to interrupt oneself."""
     counting = a_turn("count to ten", 2, 6)

@@ -38,7 +38,8 @@ SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
 MAX_LIKELY = 127
 _STEPS = 8  # of a score, in a logit
 _LIKELY_FROM = -8.0  # the logit that scores 0
-SETTLING_TICKS = 8  # after an order in which its last words are still written down
+SETTLING_TICKS = 8  # after an order in which its last words are still written down: it may be thought over
+FORGETTING_TICKS = 15  # of silence: longer than a pause in an order, so what was said before is no part of the next
 LAST_PLACE, TASK_PLACE, WORD_PLACE, AGE_PLACE, HEARD_PLACE, TRIGGER_PLACE = 4, 6, 7, 8, -2, -1  # in what is fed
 
 
@@ -63,7 +64,7 @@ class Tokens(NamedTuple):
     heard: int = NONE  # the word of the user's that was written down; one more than the last for one that is not known
     written: int = NONE  # the same word's place in the lexicon, which knows more of them
     noted: int = NONE  # the user's word that the standing task is to say, if it is to say one
-    sayable: int = NONE  # of the words written down lately, the likeliest that it is asked to say
+    sayable: int = NONE  # of the words written down since the last order, the likeliest that it is asked to say
     say_score: int = 0  # how likely it was; less with every tick
     awaitable: int = NONE  # the likeliest that it is asked to listen for
     await_score: int = 0
@@ -112,8 +113,16 @@ def measured(before: Tokens) -> int:
 def next_number(before: Tokens, task: int) -> int:
     """The number after the one that was counted last, 1 to 20; 0 beyond. ``task`` is the tick's: a new one begins
     anew."""
-    counted = 0 if task != KEEP else before.counted
+    goes_on = task == KEEP or (task - 1 == before.task and not begins(before, task))
+    counted = before.counted if goes_on else 0
     return counted + 1 if counted < len(NUMBERS) else 0
+
+
+def begins(before: Tokens, task: int) -> bool:
+    """Whether a task begins, or ends, by this class of the task head: not where all is left as it is, nor where a task
+    that has just been set is thought over, for meanwhile more of the order has been written down."""
+    thinks_again = before.task != NO_TASK and before.settling < SETTLING_TICKS
+    return task - 1 == NO_TASK or (task != KEEP and not thinks_again)
 
 
 def moved(
@@ -129,9 +138,10 @@ def moved(
     written: int = NONE,
     pointed: Pointed = NOTHING_POINTED,
 ) -> Tokens:
-    """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task;
-    ``trigger`` counts while a task about a word of the user's stands and has none: then none was written down, as when
-    the order was typed. A count is over when it is interrupted or nothing has been said for a while."""
+    """The tokens of a tick with these decisions. ``task`` is the task head's class: ``KEEP``, or 1 + the new task,
+    which corrects one that has just been set but keeps its time. ``trigger`` counts while a task about a word of the
+    user's stands and has none: then none was written down, as when the order was typed. A count is over when it is
+    interrupted or nothing has been said for a while."""
     last, since = (text, 0) if text != NONE else (before.last, min(before.since + 1, MAX_SINCE))
     speaks = user != _SILENT and before.user != _SILENT  # a single tick may be a cough
     lapse = before.quiet if speaks and before.quiet > BREAK_TICKS else before.lapse
@@ -141,9 +151,14 @@ def moved(
     settling, counted = min(before.settling + 1, SETTLING_TICKS), before.counted
     sayable = _likeliest(before.written, pointed.say, before.sayable, before.say_score)
     awaitable = _likeliest(before.heard, pointed.listen, before.awaitable, before.await_score)
-    if task != KEEP:
-        standing, named, age = task - 1, word if task - 1 != NO_TASK else NONE, 0
-        awaited, noted, settling, counted = NONE, NONE, 0, 0
+    if begins(before, task):
+        age = settling = since if since < SETTLING_TICKS else 0  # it counts from what was answered
+        standing, named = task - 1, word if task - 1 != NO_TASK else NONE
+        awaited, noted, counted = NONE, NONE, 0
+    elif task != KEEP:
+        if task - 1 != standing:
+            awaited, counted = NONE, 0
+        standing, named = task - 1, word
     elif text != NONE and text == recalled(before):
         if standing in _EVERY:
             age = 0
@@ -157,6 +172,8 @@ def moved(
         awaited = (awaitable[0] or awaited) if standing in AWAITING else awaited
     if standing in AWAITING and awaited == NONE:
         awaited = trigger
+    if quiet >= FORGETTING_TICKS or before.settling < settling == SETTLING_TICKS:
+        sayable = awaitable = (NONE, 0)
     if standing == NO_TASK:
         age, settling, noted = 0, SETTLING_TICKS, NONE
         counted = counted if since < _RESTED else 0
