@@ -27,6 +27,7 @@ from services.interaction.nano.pending import left_step, word_bucket
 from services.interaction.nano.pointing import Pointing
 from services.interaction.nano.registers import Pointed, Tokens, fed, moved
 from services.interaction.protocol import Voice
+from training.phones import UNKNOWN
 from training.phrases import COUNT_PACE_TICKS, Phrase
 from training.script import DUE_TICKS, PATIENCE_TICKS, RECONSIDER_TICKS, TICK, Due, Script, UserTurn
 from training.skills.words import LISTENING, SPANISH
@@ -121,13 +122,15 @@ class Oracle:
             targets.speak_counts[due.tick : due.tick + due.delay_ticks] = False
         for turn in self._script.turns:
             if turn.delay_ticks and turn.phrase is not None:
-                targets.speak_counts[turn.decision_tick : turn.decision_tick + turn.delay_ticks] = False
+                answer = turn.decision_tick + turn.delay_ticks
+                targets.overdue[turn.decision_tick : answer] = answer if answer < ticks else UNKNOWN
         for turn in self._script.turns:
             if self._interrupts(turn):
                 begin, end = turn.yield_tick, yields_at(turn)
                 sure = min(begin + PATIENCE_TICKS, end)
                 targets.speak_counts[begin:sure] &= targets.floor[begin:sure] != TAKE
-                targets.overdue[sure:end] = targets.floor[sure:end] == TAKE
+                goes_on = (targets.floor[sure:end] == TAKE) & (targets.overdue[sure:end] == UNKNOWN)
+                targets.overdue[sure:end][goes_on] = end
         for turn in self._script.turns:
             for tick, pointing in ((turn.note_tick, targets.note), (turn.listen_tick, targets.listen)):
                 if tick >= 0:

@@ -89,6 +89,7 @@ class Composer:
         if not script.pictures and self._ticks > LEAST_TICKS and rng.random() < recipe.shown:
             begin = rng.randint(0, self._ticks - LEAST_TICKS)
             lay(rng, script, draw_show(rng, self._ticks, rng.choice(KINDS), begin))
+        _hurry(script)
         await_triggers(script)
         overhear(rng, script, recipe.faults)
         surround(rng, script, self._bank, recipe)
@@ -263,7 +264,7 @@ class Composer:
             turn = placed
             turn.guess = self._guess(rng, phrase)
         if rng.random() < self._recipe.delays:
-            turn.delay_ticks = rng.randint(1, 3)
+            turn.delay_ticks = rng.randint(1, 3) if rng.random() < 0.6 else rng.randint(4, 7)
         if phrase.delegate:
             count = rng.randint(2, 9) if rng.random() < 0.7 else rng.randint(10, 24)
             delay = rng.randint(*self._recipe.result_delay)
@@ -327,6 +328,15 @@ class Composer:
         )
         script.turns.append(turn)
         return turn
+
+
+def _hurry(script: Script) -> None:
+    """An answer is not given late where something else is said meanwhile."""
+    begins = [turn.start // TICK for turn in script.turns]
+    for turn in script.turns:
+        answered = range(turn.decision_tick, turn.decision_tick + turn.delay_ticks + 2)
+        if turn.delay_ticks and turn.kind != "typed" and any(begin in answered for begin in begins):
+            turn.delay_ticks = 0
 
 
 def _fade(samples: Samples, border: int) -> None:

@@ -124,7 +124,7 @@ class Recipe:
     sight: float = 0.36  # of orders: those about what is seen
     video: float = 0.18  # coloured shapes beside all else
     shown: float = 0.4  # of sessions without pictures so far: a show that nobody has ordered anything about
-    delays: float = 0.15
+    delays: float = 0.24  # of what is asked for: answered late
     patience: float = 0.3  # of what is said over nano's voice: yielded to later than it could be
     stubborn: float = 0.5  # of the same: yielded to far too late
     halt: float = 0.2  # of those who interrupt: all that they want is that it stops

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.interaction.nano.config import AUDIO_TOKENS, COLOURS, EVENTS, FLOORS, NONE, PHONES_A_TOKEN, USERS
+from services.interaction.nano.config import AUDIO_TOKENS, COLOURS, EVENTS, FLOORS, PHONES_A_TOKEN, USERS
 from training.phones import PAUSE, UNKNOWN
 from training.script import TICK, Script, written
 from training.sight import SIGHTS
@@ -27,11 +27,11 @@ Ids = npt.NDArray[np.int64]
 @dataclass(slots=True)
 class Targets:
     """Per tick: the decisions ``[T]``, where they count (``trigger_counts``: while an order waits for its word,
-    ``due_counts``: where a task says something, or what was measured), and the pending inputs ``[T, 5]``. Where it is
-    ``overdue``, it goes on though it should long have yielded, and ``meant`` is the class of the task where another one
-    is guessed (else ``UNKNOWN``): see ``wanted``. The others are hints, and ``UNKNOWN`` where nothing is known:
-    ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of ``SIGHTS`` is seen to happen),
-    ``colour`` and ``fingers`` that are seen, ``[T]``."""
+    ``due_counts``: where a task says something, or what was measured), and the pending inputs ``[T, 5]``. What is
+    done late on purpose is ``overdue`` before, which has the tick that it is done in; ``meant`` is the class of the
+    task where another one is guessed; both are ``UNKNOWN`` elsewhere: see ``wanted``. The others are hints, and
+    ``UNKNOWN`` where nothing is known: ``phones`` of the audio tokens' halves ``[8 T]``; ``sight`` (0, or 1 + what of
+    ``SIGHTS`` is seen to happen), ``colour`` and ``fingers`` that are seen, ``[T]``."""
 
     floor: Ids
     user: Ids
@@ -48,7 +48,7 @@ class Targets:
     trigger_counts: npt.NDArray[np.bool_]
     due_counts: npt.NDArray[np.bool_]
     meant: Ids
-    overdue: npt.NDArray[np.bool_]
+    overdue: Ids
     phones: Ids
     sight: Ids
     colour: Ids
@@ -61,21 +61,22 @@ class Targets:
     def nothing(cls, ticks: int) -> Targets:
         """Of a session in which nothing happens."""
         made: dict[str, npt.NDArray[Any]] = {field.name: np.zeros(ticks, np.int64) for field in fields(cls)}
-        made |= {name: np.full(ticks, UNKNOWN, np.int64) for name in ("sight", "colour", "fingers", "meant")}
+        made |= {name: np.full(ticks, UNKNOWN, np.int64) for name in ("sight", "colour", "fingers", "meant", "overdue")}
         made |= {name: np.ones(ticks, bool) for name in ("speak_counts", "heard_counts")}
-        made |= {name: np.zeros(ticks, bool) for name in ("trigger_counts", "due_counts", "overdue")}
+        made |= {name: np.zeros(ticks, bool) for name in ("trigger_counts", "due_counts")}
         made["phones"] = np.full(ticks * HEARINGS, UNKNOWN, np.int64)
         made["pending"] = np.zeros((ticks, 5), np.int64)
         return cls(**made)
 
     def wanted(self) -> dict[str, npt.NDArray[Any]]:
-        """What is to be learned, by name: what is done in these ticks, but to yield where that is overdue, and to
-        understand what is misjudged."""
+        """What is to be learned, by name: what is done in these ticks, but to do what is overdue, and to understand
+        what is misjudged."""
         wanted = {field.name: getattr(self, field.name) for field in fields(self)}
-        wanted["floor"] = np.where(self.overdue, YIELD, self.floor)
-        wanted["text"] = np.where(self.overdue, NONE, self.text)
-        wanted["due_counts"] = self.due_counts & ~self.overdue
         wanted["task"] = np.where(self.meant == UNKNOWN, self.task, self.meant)
+        late = self.overdue != UNKNOWN
+        at = np.where(late, self.overdue, np.arange(len(late)))
+        wanted |= {name: wanted[name][at] for name in ("floor", "text", "event", "task", "word", "manner")}
+        wanted["due_counts"] = self.due_counts & ~late
         del wanted["overdue"], wanted["meant"], wanted["pending"]
         return wanted
 

@@ -90,11 +90,16 @@ def test_never_mind_cancels_a_running_task_and_drops_a_waiting_result():
     assert max(t for t, w in words.items() if w == SAID[COPY]) < 18
 
 
-def test_a_late_answer_leaves_the_ticks_before_it_out():
-    targets, words = judged([a_turn("what is your name", 5, 12, delay_ticks=2)])
-    assert min(words) == 14
-    assert targets.speak_counts.tolist().count(False) == 2
-    assert not targets.speak_counts[12:14].any()
+def test_a_late_answer_is_overdue_in_the_ticks_before_it():
+    targets, words = judged([a_turn("please explain photosynthesis", 5, 12, delay_ticks=2)], results=[(["w1"], 30, 1)])
+    assert min(words) == 14 and targets.speak_counts.all()
+    assert np.flatnonzero(targets.overdue != UNKNOWN).tolist() == [12, 13]
+    wanted = targets.wanted()
+    for name, right in (("floor", TAKE), ("text", SAID_IDS[words[14]]), ("event", DELEGATE)):
+        assert wanted[name][11:15].tolist() == [0, right, right, right], name
+        assert getattr(targets, name)[11:15].tolist() == [0, 0, 0, right], "what is fed back is what it did"
+    never, _ = judged([a_turn("what is your name", 5, 12, delay_ticks=50)])
+    assert (never.overdue == UNKNOWN).all(), "it is not answered in this session"
 
 
 def test_heard_words_come_one_a_tick_after_their_ends_and_unknown_timing_does_not_count():
@@ -259,7 +264,7 @@ def test_who_goes_on_for_too_long_is_to_learn_that_a_yield_is_overdue():
     assert wanted["floor"][15:20].tolist() == [YIELD] * 5 and not wanted["text"][15:20].any()
     assert (wanted["floor"][:15] == targets.floor[:15]).all() and (wanted["text"][:15] == targets.text[:15]).all()
     aside = dataclasses.replace(told, kind="asides")
-    assert not judged([counting, aside])[0].overdue.any(), "nobody wants it to stop"
+    assert (judged([counting, aside])[0].overdue == UNKNOWN).all(), "nobody wants it to stop"
 
 
 def test_an_interruption_is_yielded_to_before_it_is_answered_and_never_afterwards():

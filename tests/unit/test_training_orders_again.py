@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 
 import numpy as np
 
@@ -11,8 +10,7 @@ from services.interaction.nano.config import KEEP, NONE, TASKS
 from services.interaction.nano.registers import fed
 from tests.unit.scripts import POINTING, a_turn, an_order, judged, tokens_after
 from training.oracle import fed_back
-from training.scenes import Composer
-from training.script import RECONSIDER_TICKS, Due, Recipe
+from training.script import RECONSIDER_TICKS, Due
 
 TIMER = 1 + TASKS.index("timer 3")
 AGAIN = 10 + RECONSIDER_TICKS
@@ -54,16 +52,3 @@ def test_a_typed_order_is_read_at_once():
     typed = dataclasses.replace(an_order("timer 3"), kind="typed", pieces=[])
     targets, _ = judged([typed])
     assert np.flatnonzero(targets.task).tolist() == [2]
-
-
-def test_a_composer_misjudges_some_orders_and_nothing_else():
-    composer = object.__new__(Composer)
-    composer._recipe = Recipe(misjudged=0.5)
-    rng = random.Random(1)
-    phrase = an_order("timer 3").phrase
-    drawn = [composer._guess(rng, phrase) for _ in range(400)]
-    assert 0.4 < sum(guess is None for guess in drawn) / 400 < 0.6
-    assert 0.15 < drawn.count("") / 400 < 0.35
-    others = set(drawn) - {None, ""}
-    assert "timer 3" not in others and "none" not in others and others <= set(TASKS) and len(others) > 20
-    assert {composer._guess(rng, a_turn("stop", 1, 2).phrase) for _ in range(50)} == {None}
