@@ -88,7 +88,7 @@ async def test_the_same_model_gives_identical_bytes(spoken: Recorded, source: st
     assert verdict.rerun.turns == dict(spoken.turns)  # epoch and offsets too: they are taken from the recording
     assert len(verdict.lines) == 1
     events = [event.name for turn in spoken.turns.values() for event in turn.events]
-    assert events.count("weave_finished") >= 2, "what was woven is compared, too; a release may delegate more often"
+    assert events.count("weave_finished") == events.count("delegated") >= 2, "all that it asked for is woven in"
 
 
 CHANGES = {
