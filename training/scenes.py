@@ -32,7 +32,7 @@ THROATS = {"flite:slt": (1.04, 0.76), "flite:kal": (1.2, 0.9), "flite:kal16": (1
 """Flite has one woman and twice one man to train with: each session hears them with another throat. Over 1 is shorter:
 higher, and faster by as much."""
 HALTS = ("stop", "cancel", "wait")  # intents of somebody who wants it to stop
-STUBBORN_TICKS = (6, 13)
+STUBBORN_TICKS = (6, 13)  # of who yields far too late, beyond the earliest tick
 _KINDS = ("fixed", "count", "open", "order", "how_long", "fingers")
 
 
@@ -262,7 +262,7 @@ class Composer:
             if placed is None:
                 return None
             turn = placed
-            turn.guess = self._guess(rng, phrase)
+            turn.guess = _guess(rng, phrase, self._recipe.misjudged)
         if rng.random() < self._recipe.delays:
             turn.delay_ticks = rng.randint(1, 3) if rng.random() < 0.6 else rng.randint(4, 7)
         if phrase.delegate:
@@ -271,13 +271,6 @@ class Composer:
             words = [f"w{rng.randrange(100000)}" for _ in range(count)]
             script.results.append((words, delay, rng.choice((0, 0, 1, 2))))
         return turn
-
-    def _guess(self, rng: random.Random, phrase: Phrase) -> str | None:
-        """What a spoken order is taken for at first."""
-        if not phrase.task or rng.random() >= self._recipe.misjudged:
-            return None
-        others = [task for task in TASKS[1:] if task != phrase.task]
-        return rng.choice(others) if rng.random() < 0.5 else ""
 
     def say(
         self,
@@ -328,6 +321,14 @@ class Composer:
         )
         script.turns.append(turn)
         return turn
+
+
+def _guess(rng: random.Random, phrase: Phrase, misjudged: float) -> str | None:
+    """What a spoken order is taken for at first: see ``UserTurn``."""
+    if not phrase.task or rng.random() >= misjudged:
+        return None
+    others = [task for task in TASKS[1:] if task != phrase.task]
+    return rng.choice(others) if rng.random() < 0.5 else ""
 
 
 def _hurry(script: Script) -> None:
