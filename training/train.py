@@ -179,6 +179,8 @@ def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--loaders", type=int, help=f"processes that draw batches (default: 1, {GPU_LOADERS} on CUDA)")
     parser.add_argument("--tiny", action="store_true", help="a model that trains in a minute, to prove the road")
     args = parser.parse_args(argv)
+    if not 0 <= args.listening <= 1:
+        parser.error(f"--listening {args.listening:g}: a share lies between 0 and 1")
     if args.uses < 1:
         parser.error("--uses: a batch is heard at least once")
     return args

@@ -49,6 +49,9 @@ def test_the_sizes_are_what_they_are_called():
     every, active = parameters(small)
     assert 60e6 <= active < every
     assert arguments_of(["--size", "small"]).size == "small"
+    assert arguments_of(["--listening", "0.1"]).listening == 0.1
+    with pytest.raises(SystemExit):
+        arguments_of(["--listening", "27"])
 
 
 def test_small_streams_what_it_trains():
