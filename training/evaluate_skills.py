@@ -9,12 +9,12 @@ from schemas.records import Floor
 from services.interaction.nano.config import TASKS
 from services.interaction.nano.registers import Tokens
 from training.closed_loop import Played
-from training.script import SIGN_AFTER, TICK, Due, UserTurn
+from training.script import RECONSIDER_TICKS, SIGN_AFTER, TICK, Due, UserTurn
 
 if TYPE_CHECKING:
     from training.evaluate import Scores
 
-UNDERSTOOD_WITHIN = 6  # ticks after an order's end by which it must stand
+UNDERSTOOD_WITHIN = 1 + RECONSIDER_TICKS  # ticks after an order's end by which it must stand
 TOLD_WITHIN = 10  # ticks after an order's end, the word that it waits for
 EARLY, LATE = 2, 4  # ticks around the due one in which a word counts: about half a second before, a little more after
 SIGN_WORDS = 2
