@@ -49,6 +49,9 @@ def test_the_sizes_are_what_they_are_called():
     every, active = parameters(small)
     assert 60e6 <= active < every
     assert arguments_of(["--size", "small"]).size == "small"
+
+
+def test_listening_is_a_share():
     assert arguments_of(["--listening", "0.1"]).listening == 0.1
     with pytest.raises(SystemExit):
         arguments_of(["--listening", "27"])
