@@ -34,6 +34,7 @@ from services.interaction.speech.head import MAX_FRAMES, SpeechHead, ahead, plac
 from services.interaction.speech.layers import Stack
 from services.interaction.speech.speaker import WEIGHTS
 from services.interaction.speech.vocoder import SILENCE, Vocoder
+from training.processor import multiplies_bfloat16
 from training.speech import teacher
 from training.speech.data import Example, read
 from training.speech.evaluate import Judged, row, sentences, shared_out
@@ -80,13 +81,13 @@ def losses_of(flow: Flow, head: SpeechHead, examples: list[Example], frames: int
         rng = np.random.default_rng((13, step))
         chosen = pick(examples, 16, rng)
         batch = collate(chosen[: max(2, int(frames / max(len(e.features) for e in chosen)))], rng)
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
             codes, mean = _drawn_by(head, batch)
         real = batch.features[..., :MELS]
         noise = torch.from_numpy(rng.standard_normal(real.shape).astype(np.float32))
         at = torch.from_numpy(rng.random(len(real)).astype(np.float32))
         mixed = noise + at[:, None, None] * (real - noise)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
             velocity = flow(mixed, at, codes.float(), mean.float())
         error = (velocity.float() - (real - noise)).square().mean(dim=-1)
         return {"flow": (error * batch.real).sum() / batch.real.sum()}

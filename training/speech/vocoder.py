@@ -15,6 +15,7 @@ from torch import Tensor
 
 from services.interaction.speech.config import DELAY_FRAMES, HOP, RATE_HZ, SpeechConfig
 from services.interaction.speech.vocoder import Vocoder, log_mel
+from training.processor import multiplies_bfloat16
 from training.speech.data import Example, read
 from training.speech.loop import Losses, Plan, begin_from, train
 from training.speech.teacher import VOICES, accent
@@ -99,7 +100,7 @@ def losses_of(net: Vocoder, examples: Callable[[int], list[Example]], batch: int
         rng = np.random.default_rng((7, step))
         features, audio, turns = crops(examples(step), batch, rng)
         frame = torch.from_numpy(rng.integers(0, 800, size=batch))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
             filters = net.filter(features)
         made = net.shaped(features, filters.float(), frame, turns)[:, DELAY_FRAMES * HOP :]
         real = audio[:, DELAY_FRAMES * HOP : -DELAY_FRAMES * HOP]
