@@ -40,7 +40,7 @@ def _voices() -> Path:
     return folder
 
 
-def _model() -> Path:
+def model() -> Path:
     """The packaged model with its durations as a second output."""
     out = CACHE / "kokoro-durations.onnx"
     if not out.exists():
@@ -80,7 +80,7 @@ def plain_session(model: Path | bytes) -> Any:
 
 @lru_cache(maxsize=2)
 def _session(packaged: bool) -> Any:
-    return plain_session(_model()) if packaged else session(_model())
+    return plain_session(model()) if packaged else session(model())
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ def test_a_convolution_over_rows_is_one_over_time() -> None:
 )
 def test_durations_are_the_same_and_the_sound_nearly() -> None:
     _, fed = teacher.inputs("what time is the meeting tomorrow?", teacher.VOICES[0])
-    path = kokoro._model()
+    path = kokoro.model()
     audio, durations = FastSession(path).run(None, fed)
     expected, steps = kokoro.plain_session(path).run(None, fed)
     assert np.array_equal(durations, steps)

@@ -11,6 +11,8 @@ STEPS = (
     "lexicon",
     "synth",
     "synth --manners",
+    "mels",
+    "sketches",
     "vocoder",
     "head",
     "tune",

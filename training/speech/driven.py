@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ def _write(plan_path: Path, voice_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    model = onnx.load(str(kokoro._model()))
+    model = onnx.load(str(kokoro.model()))
     graph = model.graph
     swaps = {_RAW_DURATIONS: "stretched", teacher.F0: "f0"}
     for node in graph.node:
@@ -52,25 +52,53 @@ def _write(plan_path: Path, voice_path: Path) -> None:
     onnx.save(model, str(voice_path))
 
 
-@lru_cache(maxsize=1)
-def _sessions() -> tuple[Any, Any]:
+def graph() -> Path:
+    """The teacher's graph with F0 and a stretch of each symbol as inputs."""
+    return _paths()[1]
+
+
+def _paths() -> list[Path]:
     paths = [Path(kokoro.CACHE) / f"kokoro-{name}.onnx" for name in ("plan", "driven")]
     if not all(path.exists() for path in paths):
         aside = [path.with_suffix(".new") for path in paths]
         _write(*aside)
         for new, path in zip(aside, paths, strict=True):
             new.replace(path)
-    plan, voice = paths
+    return paths
+
+
+@lru_cache(maxsize=1)
+def _sessions() -> tuple[Any, Any]:
+    plan, voice = _paths()
     return kokoro.plain_session(plan), kokoro.session(voice)
 
 
-def speak(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> teacher.Take:
-    """A take whose symbols last ``stretch(symbols)`` times as long as the teacher meant, sung to ``melody``."""
+class Planned(NamedTuple):
+    """What a take will be: its symbols, durations in frames of each, F0 in Hz of each frame, and what sings it."""
+
+    symbols: str
+    durations: npt.NDArray[np.int16]
+    f0: Floats
+    fed: dict[str, npt.NDArray[Any]]
+
+
+def plan(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> Planned:
+    """A take whose symbols last ``stretch(symbols)`` times as long as the teacher meant, to be sung to ``melody``."""
     line, inputs = teacher.inputs(text, voice, speed)
     inputs["stretch"] = stretch(line)[None].astype(np.float32)
-    plan, sing = _sessions()
-    steps, planned = plan.run(None, inputs)
+    steps, planned = _sessions()[0].run(None, inputs)
     durations = teacher.frames(steps)
-    f0 = melody(durations, np.asarray(planned, dtype=np.float32).reshape(-1))
-    (audio,) = sing.run(["audio"], inputs | {"f0": f0[None, None].astype(np.float32)})
-    return teacher.Take(text, voice, line, durations, f0, np.asarray(audio, dtype=np.float32).reshape(-1))
+    f0 = melody(durations, np.asarray(planned, dtype=np.float32).reshape(-1)).astype(np.float32)
+    return Planned(line, durations, f0, inputs | {"f0": f0[None, None]})
+
+
+def sung(text: str, voice: str, planned: Planned) -> teacher.Take:
+    """What was planned, as sound."""
+    (audio,) = _sessions()[1].run(["audio"], planned.fed)
+    sound = np.asarray(audio, dtype=np.float32).reshape(-1)
+    return teacher.Take(text, voice, planned.symbols, planned.durations, planned.f0, sound)
+
+
+def speak(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> teacher.Take:
+    """A take that is ``plan``ned and ``sung``."""
+    return sung(text, voice, plan(text, voice, speed, stretch, melody))

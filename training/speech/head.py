@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
 from services.interaction.speech.g2p import ids
 from services.interaction.speech.head import SpeechHead, ahead, places
-from training.speech import served
+from training.processor import multiplies_bfloat16
+from training.speech import served, sketches
 from training.speech.data import Example, read
 from training.speech.export import emphasised
 from training.speech.loop import Losses, Plan, begin_from, train
@@ -30,6 +31,7 @@ NOTHING_KNOWN, NEXT_KNOWN = 0.10, 0.25  # of a word's following text; else all o
 WORD_BY_WORD, ALL_AT_ONCE = 0.6, 0.1  # of the sentences: text known as when it is served; else as drawn above
 EDGES = 1.0  # weight of the mels' steps
 FAVOURED = {"am_fenrir": 1.6}  # voices that are learned from more often than others: those that are misheard most
+MANNERED = 5.0  # so often is a take in a manner learned from instead of once: there are few
 _MASKS = 1 << 22
 Ints = npt.NDArray[np.int64]
 
@@ -111,9 +113,13 @@ def pick(examples: list[Example], count: int, rng: np.random.Generator) -> list[
     weights = np.array([len(e.features) for e in examples], dtype=np.float64)
     centre = int(rng.choice(len(examples), p=weights / weights.sum()))
     begin = min(max(0, centre - span // 2), len(examples) - span)
-    often = np.array([FAVOURED.get(one.voice, 1.0) for one in examples[begin : begin + span]])
+    often = np.array([_weight(one) for one in examples[begin : begin + span]])
     chosen = rng.choice(span, size=min(count, span), replace=False, p=often / often.sum())
     return [examples[begin + int(i)] for i in chosen]
+
+
+def _weight(one: Example) -> float:
+    return FAVOURED.get(one.voice, 1.0) * (MANNERED if one.manners.any() else 1.0)
 
 
 def losses_of(net: SpeechHead, examples: Callable[[int], list[Example]], frames: int) -> Callable[[int], Losses]:
@@ -129,7 +135,7 @@ def losses_of(net: SpeechHead, examples: Callable[[int], list[Example]], frames:
 def measure(net: SpeechHead, batch: Batch) -> Losses:
     """Losses of a batch: L1 of mels, of their steps from frame to frame, and of F0 where voiced; log likelihood of
     voicing, squares of log durations."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
         encoded = net.encode(batch.following, batch.voices, batch.manners)
         owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
         out = net.decode(encoded.codes.gather(1, owner), batch.place, batch.voices)
@@ -155,8 +161,10 @@ def measure(net: SpeechHead, batch: Batch) -> Losses:
 
 def forgetful(net: SpeechHead, share: float) -> None:
     """Let every block lose a random ``share`` of its inner values in training: without, it learns an hour or two by
-    heart (a third less error on what it was trained on than on new sentences)."""
+    heart (a third less error on what it was trained on than on new sentences). Of thirty hours it does not."""
 
+    if not share:
+        return
     keeps = torch.rand(_MASKS) >= share  # drawn once: drawing anew took a fifth of a step
     masks = (keeps / (1.0 - share)).to(torch.bfloat16)
 
@@ -171,14 +179,16 @@ def forgetful(net: SpeechHead, share: float) -> None:
         block.down.register_forward_pre_hook(lose)
 
 
-def learn(net: SpeechHead, shards: Path, plan: Plan, frames: int, out: Path) -> None:
-    """Train on the shards that are there, and on those that the teacher adds meanwhile."""
+def learn(net: SpeechHead, folder: Path, plan: Plan, frames: int, out: Path) -> None:
+    """Train on the shards and sketches of a folder that are there, and on those that the teacher adds meanwhile."""
     known: dict[Path, list[Example]] = {}
+    sketched: dict[Path, list[Example]] = {}
     at_hand: list[Example] = []
 
     def examples(step: int) -> list[Example]:
         if not at_hand or step % 200 == 0:
-            at_hand[:] = sorted(read(shards, known), key=lambda e: len(e.features))
+            there = read(folder / "shards", known) + sketches.read(folder / "sketches", sketched)
+            at_hand[:] = sorted(there, key=lambda e: len(e.features))
         return at_hand
 
     train(net, losses_of(net, examples, frames), plan, out)
@@ -201,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
         net.load_state_dict(emphasised(net.state_dict(), back=True))
     forgetful(net, args.dropout)
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
-    learn(net, args.folder / "shards", plan, args.frames, args.folder / "head.safetensors")
+    learn(net, args.folder, plan, args.frames, args.folder / "head.safetensors")
     return 0
 
 

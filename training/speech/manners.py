@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,14 +126,37 @@ def melody(symbols: str, durations: npt.NDArray[np.int16], f0: Floats, delivery:
     return np.where(sung, np.clip(lifted, SUNG_HZ + 1, 500.0), f0).astype(np.float32)
 
 
+def shelf(hz: npt.NDArray[np.floating[Any]], db: float) -> npt.NDArray[np.float64]:
+    """What ``brightened`` multiplies the amplitude at these frequencies by."""
+    gains: npt.NDArray[np.float64] = 10 ** (db / 20 / (1 + (_BRIGHT_HZ / np.maximum(hz, 1.0)) ** 4))
+    return gains
+
+
 def brightened(audio: Floats, db: float) -> Floats:
     """A shelf above 2 kHz."""
     if not db:
         return audio
     spectrum = np.fft.rfft(audio)
     hz = np.fft.rfftfreq(len(audio), 1 / RATE_HZ)
-    shelf = 10 ** (db / 20 / (1 + (_BRIGHT_HZ / np.maximum(hz, 1.0)) ** 4))
-    return np.fft.irfft(spectrum * shelf, n=len(audio)).astype(np.float32)
+    return np.fft.irfft(spectrum * shelf(hz, db), n=len(audio)).astype(np.float32)
+
+
+def planned(text: str, voice: str, manner: Manner, *, settles: bool = False) -> driven.Planned:
+    """A take in a manner before it is sung. Raises ``ValueError`` as ``teacher.inputs`` does."""
+    delivery = DELIVERIES[manner]
+    line = teacher.symbols(text, teacher.accent(voice))
+    return driven.plan(
+        text,
+        voice,
+        delivery.speed,
+        lambda symbols: stretches(symbols, delivery, settles=settles),
+        lambda durations, f0: melody(line, durations, f0, delivery, settles=settles),
+    )
+
+
+def of_words(symbols: str, manner: Manner, *, settles: bool) -> tuple[Manner, ...]:
+    """The manner of each word of a take."""
+    return (manner,) * (symbols.count(" ") + 1 - settles) + (Manner.STATEMENT,) * settles
 
 
 def speak(text: str, voice: str, manner: Manner, *, settles: bool = False) -> teacher.Take:
@@ -142,18 +166,10 @@ def speak(text: str, voice: str, manner: Manner, *, settles: bool = False) -> te
         ValueError: as ``teacher.inputs`` does.
     """
     delivery = DELIVERIES[manner]
-    line = teacher.symbols(text, teacher.accent(voice))
-    take = driven.speak(
-        text,
-        voice,
-        delivery.speed,
-        lambda symbols: stretches(symbols, delivery, settles=settles),
-        lambda durations, f0: melody(line, durations, f0, delivery, settles=settles),
-    )
-    spoken = line.count(" ") + 1
+    take = driven.sung(text, voice, planned(text, voice, manner, settles=settles))
     return dataclasses.replace(
         take,
         audio=brightened(take.audio, delivery.bright_db),
-        manners=(manner,) * (spoken - settles) + (Manner.STATEMENT,) * settles,
+        manners=of_words(take.symbols, manner, settles=settles),
         level_db=delivery.level_db,
     )

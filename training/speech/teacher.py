@@ -72,7 +72,7 @@ def _session() -> Any:
 
     path = Path(kokoro.CACHE) / "kokoro-f0.onnx"
     if not path.exists():
-        graph = onnx.load(str(kokoro._model()))
+        graph = onnx.load(str(kokoro.model()))
         graph.graph.output.extend([onnx.ValueInfoProto(name=F0)])
         onnx.save(graph, str(path))
     return kokoro.session(path)

@@ -18,13 +18,15 @@ from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import Vocoder
-from training.speech import head, letters, teacher, vocoder
+from training.speech import head, letters, mels, sketches, teacher, vocoder
 from training.speech.export import export
 from training.speech.loop import Plan
-from training.speech.synth import save_shard
+from training.speech.states import WIDTH, Sketch
+from training.speech.synth import read_shard, save_shard
 from training.speech.texts import skill_texts
 
 STEPS = 8
+MELS_SIZE = StackSize(32, 64, 2, 7)
 
 
 def config() -> SpeechConfig:
@@ -59,6 +61,26 @@ def murmured(take: teacher.Take) -> teacher.Take:
     return dataclasses.replace(take, manners=manners, level_db=-6.02)
 
 
+def imagined(take: teacher.Take) -> Sketch:
+    """What the stand-in knows before it hums: which symbol, and how far into it."""
+    states = np.zeros((len(take.f0), WIDTH), dtype=np.float32)
+    states[np.arange(len(states)), np.repeat(np.array(ids(take.symbols)), take.durations)] = 3.0
+    return Sketch(
+        take.text, take.voice, take.symbols, take.durations, take.f0, states, take.manners, take.level_db
+    )
+
+
+def sketched(folder: Path, takes: list[teacher.Take], plan: Plan) -> None:
+    """Mels are learned from the spoken takes of ``folder``, and told of others."""
+    raws = read_shard(folder / "shards/0000.npz")
+    known = [mels.joined(imagined(hum(raw.text, raw.voice)), raw) for raw in raws]
+    torch.manual_seed(0)
+    mels.learn(mels.MelNet(MELS_SIZE), known, plan, 2, folder / "mels.safetensors")
+    net = mels.load(folder / "mels.safetensors", MELS_SIZE)
+    (folder / "sketches").mkdir(exist_ok=True)
+    sketches.save_shard(folder / "sketches/0000.npz", [sketches.example(imagined(take), net) for take in takes])
+
+
 def tiny_run(folder: Path) -> Speaker:
     """Walk it in ``folder``; returns the speaker that was trained. What is there is gone on from."""
     shards, small = folder / "shards", config()
@@ -67,9 +89,10 @@ def tiny_run(folder: Path) -> Speaker:
     save_shard(shards / "0000.npz", takes[:12])
     save_shard(shards / "manner-0000.npz", [murmured(take) for take in takes[12:]])
     plan = Plan(STEPS, 3e-3, warm=2, save_every=4, log_every=4)
+    sketched(folder, [hum(text, teacher.VOICES[0]) for text in skill_texts()[16:20]], plan)
     torch.manual_seed(0)
     vocoder.learn(Vocoder(small), shards, plan, 2, folder / "vocoder.safetensors")
-    head.learn(SpeechHead(small), shards, plan, 400, folder / "head.safetensors")
+    head.learn(SpeechHead(small), folder, plan, 400, folder / "head.safetensors")
     letters.learn(LetterNet(), plan, folder / "letters.safetensors", words=2000)
     export(folder, folder / "model", small)
     return Speaker.load(folder / "model")

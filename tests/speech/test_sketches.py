@@ -1,0 +1,126 @@
+"""Takes without sound: what is told of them is what their sound would have told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.records import Manner
+from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
+from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
+from training import kokoro
+from training.speech import mels, sketches, teacher, texts, tiny
+from training.speech.data import example, read
+from training.speech.loop import Plan
+from training.speech.manner_texts import Job
+from training.speech.states import in_manner, sketch
+from training.speech.synth import read_shard, save_shard
+
+TEXTS = texts.skill_texts()[:6]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sketches")
+    (path / "shards").mkdir()
+    save_shard(path / "shards/0000.npz", [tiny.hum(text, teacher.VOICES[1]) for text in TEXTS])
+    return path
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(1)
+    return mels.MelNet(tiny.MELS_SIZE).eval()
+
+
+def test_mels_are_learned_from_states(folder):
+    """More is learned than a constant: each symbol hums a chord of its own."""
+    known = [mels.joined(tiny.imagined(tiny.hum(r.text, r.voice)), r) for r in read_shard(folder / "shards/0000.npz")]
+    torch.manual_seed(0)
+    path = folder / "mels.safetensors"
+    mels.learn(mels.MelNet(tiny.MELS_SIZE), known, Plan(300, 5e-3, warm=10), 4, path)
+    middle = np.concatenate([one.mels for one in known]).mean(axis=0)
+    constant = float(np.abs(known[0].mels - middle).mean())
+    assert mels.error(mels.load(path, tiny.MELS_SIZE), known) < 0.7 * constant
+
+
+def test_what_is_spoken_and_what_is_sketched_have_the_same_frames_and_pitch(folder, net):
+    for raw in read_shard(folder / "shards/0000.npz"):
+        spoken, drawn = example(raw), sketches.example(tiny.imagined(tiny.hum(raw.text, raw.voice)), net)
+        assert drawn.features.shape == spoken.features.shape
+        assert (drawn.durations == spoken.durations).all()
+        assert (drawn.manners == spoken.manners).all()
+        assert (drawn.features[:, VOICED_PLACE + 1 :] == 0).all()
+        both = (drawn.features[:, VOICED_PLACE] > 0) & (spoken.features[:, VOICED_PLACE] > 0)
+        sung = (slice(None), F0_PLACE)
+        assert np.abs(drawn.features[sung] - spoken.features[sung])[:-1][both[:-1] & both[1:]].max() < 1e-5
+
+
+def test_loudness_is_that_of_the_sound(folder):
+    one = read(folder / "shards")[0]
+    heard = one.features[:, :MELS]
+    assert mels.loudness(heard + np.float32(0.5 / MEL_SCALE)) == pytest.approx(mels.loudness(heard) + 0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("level_db", [0.0, -6.0, 4.0])
+def test_every_sketch_has_the_level_of_its_manner(net, level_db):
+    take = dataclasses.replace(tiny.imagined(tiny.hum(TEXTS[0], teacher.VOICES[0])), level_db=level_db)
+    drawn = sketches.features(take, net, 4, len(take.f0) - 4)[:, :MELS]
+    above = (mels.loudness(drawn) - sketches.LOUDNESS) * 20 / np.log(10.0)
+    assert above == pytest.approx(level_db, abs=0.3)
+    assert drawn.min() >= SILENCE
+
+
+def test_effort_brightens_what_lies_above_two_kilohertz():
+    net = mels.MelNet(tiny.MELS_SIZE).eval()
+    torch.nn.init.zeros_(net.stack.leave.weight)  # a flat spectrum, which is nowhere cut off at the floor
+    plain = tiny.imagined(tiny.hum(TEXTS[0], teacher.VOICES[0]))
+    bright = dataclasses.replace(plain, bright_db=3.0)
+    first, last = 4, len(plain.f0) - 4
+    lifted, flat = (sketches.features(take, net, first, last)[:, :MELS] for take in (bright, plain))
+    tilt = (lifted - flat) * MEL_SCALE * 20 / np.log(10.0)
+    assert np.allclose(tilt[:, MELS - 1] - tilt[:, 0], 3.0, atol=0.1)
+
+
+def test_a_shard_is_read_as_it_was_written(tmp_path, net):
+    takes = [tiny.imagined(tiny.murmured(tiny.hum(text, teacher.VOICES[2]))) for text in TEXTS[:3]]
+    made = [sketches.example(take, net) for take in takes]
+    seconds = sketches.save_shard(tmp_path / "0000.npz", made)
+    assert seconds == sum(len(one.features) for one in made) / 80
+    for was, now in zip(made, sketches.read(tmp_path), strict=True):
+        assert (was.text, was.voice, was.symbols) == (now.text, now.voice, now.symbols)
+        assert (was.durations == now.durations).all()
+        assert (was.manners == now.manners).all()
+        assert (now.manners == list(Manner).index(Manner.BACKCHANNEL)).all()
+        assert np.abs(was.features - now.features).max() < 2e-3
+
+
+def test_nothing_that_is_held_out_is_sketched_and_voices_take_turns(monkeypatch):
+    opened = [f"The {word} was there on Monday." for word in ("house", "dog", "river", "table", "garden") * 40]
+    numbered = [text.replace("Monday", f"Monday, {n}") for n, text in enumerate(opened)]
+    monkeypatch.setattr(texts, "wordnet_examples", lambda: numbered)
+    planned = sketches.plan()
+    said = [text for text, _ in planned]
+    assert not any(texts.held_out(text) for text in said if text in numbered)
+    skills = set(texts.skill_texts())
+    for voice in teacher.VOICES:
+        assert skills <= {text for text, by in planned if by == voice}
+    counts = [sum(by == voice for text, by in planned if text not in skills) for voice in teacher.VOICES]
+    assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.skipif(
+    not (kokoro.kokoro_ready() and (kokoro.CACHE / "package/voices").is_dir()), reason="without Kokoro in its cache"
+)
+def test_the_teacher_plans_what_it_speaks() -> None:
+    voice = teacher.VOICES[0]
+    spoken, drawn = teacher.speak("what time is the meeting?", voice), sketch("what time is the meeting?", voice)
+    assert (spoken.durations == drawn.durations).all()
+    assert (spoken.f0 == drawn.f0).all()
+    assert drawn.states.shape == (len(spoken.f0), 512)
+    asked = in_manner(Job("what time is the meeting?", voice, Manner.QUESTION, False))
+    assert asked.states.shape == (len(asked.f0), 512)
+    assert asked.manners == (Manner.QUESTION,) * 5
