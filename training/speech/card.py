@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from services.interaction.speech.config import SpeechConfig, StackSize
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import CONFIG, WEIGHTS
+from training.speech import sketches
 from training.speech.export import EMPHASIS, MODEL
 from training.speech.letters import measure
 from training.speech.texts import CACHE
@@ -108,6 +109,18 @@ def hours(shards: Path, pattern: str) -> tuple[float, int]:
     return seconds / 3600, count
 
 
+def sketched(folder: Path) -> str:
+    """What the head learned from without sound."""
+    shards = sketches.read(folder)
+    if not shards:
+        return ""
+    spoken = sum(len(one.features) for one in shards) / 80 / 3600
+    bent = sum(one.manners.any() for one in shards)
+    return f"""
+The head learned from {spoken:.1f} hours more, {len(shards)} sentences ({bent} in manners), without sound: durations and F0
+that the teacher planned, and mels read off its states (`training/speech/sketches.py`)."""
+
+
 def write(folder: Path, checkpoints: Path, notes: str) -> None:
     """``MODEL_CARD.md`` beside the weights.
 
@@ -154,7 +167,7 @@ the same ticks are the same bytes.
 ## Training
 {spoken:.2f} hours, {sentences} sentences of the teacher in {len(config.voices)} voices, levels made equal; head
 {steps["head"]} steps, vocoder {steps["vocoder"]}, letters {steps["letters"]}, on one core of a shared machine; their
-running mean is served.{notes}
+running mean is served.{notes}{sketched(checkpoints / "sketches")}
 Takes in manners ({manner_hours:.2f} hours of them) are the teacher's with its plan bent: its graph is cut at F0 and
 durations, which are changed by rule (`training/speech/manners.py`), and it speaks what came out. Learned manners are
 made stronger at export: {", ".join(f"{manner} x {factor}" for manner, factor in EMPHASIS.items())}.
@@ -168,7 +181,7 @@ made stronger at export: {", ".join(f"{manner} x {factor}" for manner, factor in
 
 ## Figures
 {evaluation["sentences"]} held-out sentences, a voice each by turns, spoken by the served `Speaker` word by word at the
-pace of its queue; {evaluation["recogniser"]} hears them, DNSMOS judges them from their first sample to their last.
+pace of its queue; {evaluation["recogniser"]} hears them, DNSMOS judges them with 200 ms around what is heard.
 `python -m training.speech.evaluate`.
 
 {rows(evaluation)}

@@ -30,6 +30,7 @@ from training.speech.data import LEVEL, level
 from training.speech.delivery import by_manner
 from training.speech.export import MODEL
 from training.speech.listen import (
+    OPINION,
     border_steps,
     heard,
     opinion,
@@ -85,7 +86,7 @@ def row(judged: list[Judged]) -> dict[str, Any]:
 
 def of_teacher(text: str, voice: str, folder: Path = texts.CACHE / "judged") -> Judged:
     """The teacher's sentence, judged once and kept: it does not change with our weights."""
-    path = folder / f"{voice}-{zlib.crc32(text.encode()):08x}.json"
+    path = folder / f"{voice}-{zlib.crc32(f'{OPINION}/{text}'.encode()):08x}.json"
     if path.exists():
         return Judged(**json.loads(path.read_text()))
     judged = Judged.of(text, by_teacher(text, voice))
@@ -170,9 +171,10 @@ _OF_TEACHER = ("speech_wer_teacher", "speech_dnsmos_teacher", "teacher", "mishea
 
 
 def teacher_figures(jobs: list[tuple[str, str]], known: dict[str, Any] | None) -> dict[str, Any]:
-    """The teacher's share of the report: ``known`` from an earlier one of the same sentences by the same recogniser
+    """The teacher's share of the report: ``known`` from an earlier one of the same sentences by the same listeners
     (the teacher does not change with our weights), else measured."""
-    if known is not None and (known["sentences"], known["recogniser"]) == (len(jobs), recogniser().name):
+    judged_so = (len(jobs), recogniser().name, OPINION)
+    if known is not None and (known["sentences"], known["recogniser"], known.get("opinion")) == judged_so:
         return {name: known[name] for name in _OF_TEACHER}
     theirs = [(voice, of_teacher(text, voice)) for text, voice in jobs]
     everything = row([one for _, one in theirs])
@@ -194,6 +196,7 @@ def evaluate(folder: Path, count: int, known: dict[str, Any] | None = None) -> d
         "model": speaker.name,
         "sentences": count,
         "recogniser": recogniser().name,
+        "opinion": OPINION,
         "speech_wer": all_ours["wer"],
         "speech_skill_wer": all_own["wer"],
         "speech_dnsmos": all_ours.get("dnsmos"),

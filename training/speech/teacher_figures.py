@@ -19,7 +19,7 @@ from typing import Any
 
 from training.speech import teacher
 from training.speech.evaluate import Judged, of_teacher, sentences, shared_out
-from training.speech.listen import plain_words, recogniser, word_errors
+from training.speech.listen import OPINION, plain_words, recogniser, word_errors
 
 FILE = Path(__file__).parents[2] / "tests" / "behaviour" / "teacher.json"
 SENTENCES = 200
@@ -50,7 +50,7 @@ def write(path: Path, jobs: Sequence[tuple[str, str]], judged: Sequence[Judged])
         "made_by": "python -m training.speech.teacher_figures",
         "teacher": "Kokoro-82M v1.0 (int8 ONNX)",
         "recogniser": recogniser().name,
-        "opinion": "DNSMOS P.835 overall (speechmos)",
+        "opinion": OPINION,
         "sentences_from": "WordNet 3.1 examples (Princeton's licence) and training.speech.texts, held out of training",
         "sentences_sha256": list_sha256(jobs),
     }

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from infra.eval.speech.lines import Pcm
-from training.speech.listen import heard, opinion, recogniser
+from training.speech.listen import OPINION, heard, opinion, recogniser
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Judge:
 
     def judge(self, pcm: Pcm, wanted: Sequence[str], *, opinions: bool = True) -> Judgement:
         """``pcm`` is 24 kHz mono; ``wanted`` decides only how numbers are written."""
-        named = f"{self.name}/{opinions}/{' '.join(wanted)}/".encode() + pcm.tobytes()
+        named = f"{self.name}/{OPINION if opinions else None}/{' '.join(wanted)}/".encode() + pcm.tobytes()
         path = self._cache / f"{hashlib.sha256(named).hexdigest()[:24]}.json"
         if path.exists():
             return msgspec.json.decode(path.read_bytes(), type=Judgement)
