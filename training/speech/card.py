@@ -117,8 +117,8 @@ def sketched(folder: Path) -> str:
     spoken = sum(len(one.features) for one in shards) / 80 / 3600
     bent = sum(one.manners.any() for one in shards)
     return f"""
-The head learned from {spoken:.1f} hours more, {len(shards)} sentences ({bent} in manners), without sound: durations and F0
-that the teacher planned, and mels read off its states (`training/speech/sketches.py`)."""
+The head learned from {spoken:.1f} hours more, {len(shards)} sentences ({bent} in manners), without sound: durations
+and F0 that the teacher planned, and mels read off its states (`training/speech/sketches.py`)."""
 
 
 def write(folder: Path, checkpoints: Path, notes: str) -> None:

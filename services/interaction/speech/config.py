@@ -51,7 +51,7 @@ class SpeechConfig:
     decoder: StackSize = StackSize(224, 672, 7, 7)
     vocoder: StackSize = StackSize(192, 576, 6, 7)
     name: str = "speech"
-    release: str = "0.3.0"
+    release: str = "0.4.0"
     version: str = ""
 
     def save(self, path: Path) -> None:
