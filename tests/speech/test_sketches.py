@@ -124,3 +124,20 @@ def test_the_teacher_plans_what_it_speaks() -> None:
     asked = in_manner(Job("what time is the meeting?", voice, Manner.QUESTION, False))
     assert asked.states.shape == (len(asked.f0), 512)
     assert asked.manners == (Manner.QUESTION,) * 5
+
+
+def test_weights_are_kept_in_half_precision_and_loaded_again(tmp_path, net):
+    mels.keep(net, tmp_path / "mels.safetensors")
+    again = mels.load(tmp_path / "mels.safetensors", tiny.MELS_SIZE)
+    for name, tensor in net.state_dict().items():
+        assert torch.allclose(again.state_dict()[name], tensor, atol=2e-3, rtol=2e-3)
+
+
+def test_what_is_shipped_reads_mels_of_the_released_voices():
+    """Without the teacher no more can be seen than that it fits."""
+    net = mels.load(mels.KEPT)
+    states = torch.zeros(2, 40, mels.WIDTH + 1 + len(teacher.VOICES))
+    with torch.inference_mode():
+        made = net(states)
+    assert made.shape == (2, 40, MELS)
+    assert torch.isfinite(made).all()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +27,7 @@ from training.speech.synth import Raw, read_shard
 from training.speech.teacher import VOICES
 from training.speech.texts import CACHE
 
+KEPT = Path("models/speech-teacher/mels.safetensors")  # of the released voices' teacher
 SIZE = StackSize(256, 768, 4, 9)
 AHEAD = 8  # frames of states that are seen before a frame's mels are told
 CROP = 128  # frames
@@ -135,10 +137,15 @@ def error(net: MelNet, known: list[Pair]) -> float:
 
 
 def load(path: Path = CACHE / "mels.safetensors", size: StackSize = SIZE) -> MelNet:
-    """A trained one. Raises ``FileNotFoundError`` when there is none."""
+    """A trained one, from its checkpoint or as it is kept. Raises ``FileNotFoundError`` when there is none."""
     net = MelNet(size)
-    net.load_state_dict(trained(path))
+    net.load_state_dict(trained(path) or {name: t.float() for name, t in load_file(path).items()})
     return net.eval()
+
+
+def keep(net: MelNet, path: Path) -> None:
+    """Write the weights alone, in half precision."""
+    save_file({name: t.to(torch.float16).contiguous() for name, t in net.state_dict().items()}, path)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -148,7 +155,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning, at its highest")
     parser.add_argument("--folder", type=Path, default=CACHE)
+    parser.add_argument("--keep", type=Path, help="write the trained weights there, in half precision, and be done")
     args = parser.parse_args(argv)
+    if args.keep:
+        keep(load(args.folder / "mels.safetensors"), args.keep)
+        return 0
     torch.manual_seed(4)
     known, path = pairs(args.folder / "shards"), args.folder / "mels.safetensors"
     print(f"{len(known)} takes, {sum(len(one.mels) for one in known) / 80:.0f} s", flush=True)

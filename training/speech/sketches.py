@@ -26,7 +26,7 @@ from services.interaction.speech.config import F0_PLACE, FEATURES, MELS, RATE_HZ
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
 from training.speech import manner_texts, manners, teacher, texts
 from training.speech.data import Example, manners_of, pitch, trimmed
-from training.speech.mels import MelNet, amplitudes, inputs, load, loudness
+from training.speech.mels import KEPT, MelNet, amplitudes, inputs, load, loudness
 from training.speech.states import Sketch, in_manner, sketch
 
 SHARD = 256
@@ -146,14 +146,17 @@ def jobs() -> list[tuple[str, list[Draw]]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, help="make no more than so many")
+    parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
     parser.add_argument("--folder", type=Path, default=texts.CACHE)
     args = parser.parse_args(argv)
+    which, of = map(int, args.share.split("/"))
     torch.set_num_threads(1)
-    out, net = args.folder / "sketches", load(args.folder / "mels.safetensors")
+    trained_here = args.folder / "mels.safetensors"
+    out, net = args.folder / "sketches", load(trained_here if trained_here.exists() else KEPT)
     out.mkdir(parents=True, exist_ok=True)
     todo, started, total = jobs()[: args.shards], time.monotonic(), 0.0
     for place, (name, draws) in enumerate(todo, 1):
-        if (out / name).exists():
+        if (out / name).exists() or place % of != which - 1:
             continue
         total += save_shard(out / name, [example(draw(), net) for draw in draws])
         print(f"[{place}/{len(todo)}] {total:.0f} s of speech in {time.monotonic() - started:.0f} s", flush=True)
