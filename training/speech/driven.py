@@ -29,26 +29,27 @@ def _write(plan_path: Path, voice_path: Path) -> None:
     from onnx import TensorProto, helper
 
     model = onnx.load(str(kokoro.model()))
-    graph = model.graph
+    whole = model.graph
     swaps = {_RAW_DURATIONS: "stretched", teacher.F0: "f0"}
-    for node in graph.node:
+    for node in whole.node:
         node.input[:] = [swaps.get(name, name) for name in node.input]
-    maker = next(place for place, node in enumerate(graph.node) if _RAW_DURATIONS in node.output)
-    graph.node.insert(maker + 1, helper.make_node("Mul", [_RAW_DURATIONS, "stretch"], ["stretched"]))
+    maker = next(place for place, node in enumerate(whole.node) if _RAW_DURATIONS in node.output)
+    whole.node.insert(maker + 1, helper.make_node("Mul", [_RAW_DURATIONS, "stretch"], ["stretched"]))
     added: dict[str, list[str | int | None]] = {"f0": [1, 1, "frames"], "stretch": [1, "sequence_length"]}
     for name, shape in added.items():
-        graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        whole.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     outputs = (teacher.DURATIONS, teacher.F0)
-    nodes = needed(graph, outputs)
+    nodes = needed(whole, outputs)
     used = {name for node in nodes for name in node.input}
-    plan = helper.make_graph(
+    planning = helper.make_graph(
         nodes,
         "plan",
-        [i for i in graph.input if i.name in used],
+        [i for i in whole.input if i.name in used],
         [onnx.ValueInfoProto(name=name) for name in outputs],
-        [i for i in graph.initializer if i.name in used],
+        [i for i in whole.initializer if i.name in used],
     )
-    onnx.save(helper.make_model(plan, opset_imports=model.opset_import, ir_version=model.ir_version), str(plan_path))
+    versions = {"opset_imports": model.opset_import, "ir_version": model.ir_version}
+    onnx.save(helper.make_model(planning, **versions), str(plan_path))
     onnx.save(model, str(voice_path))
 
 
@@ -69,8 +70,8 @@ def _paths() -> list[Path]:
 
 @lru_cache(maxsize=1)
 def _sessions() -> tuple[Any, Any]:
-    plan, voice = _paths()
-    return kokoro.plain_session(plan), kokoro.session(voice)
+    planning, voice = _paths()
+    return kokoro.plain_session(planning), kokoro.session(voice)
 
 
 class Planned(NamedTuple):
@@ -97,8 +98,3 @@ def sung(text: str, voice: str, planned: Planned) -> teacher.Take:
     (audio,) = _sessions()[1].run(["audio"], planned.fed)
     sound = np.asarray(audio, dtype=np.float32).reshape(-1)
     return teacher.Take(text, voice, planned.symbols, planned.durations, planned.f0, sound)
-
-
-def speak(text: str, voice: str, speed: float, stretch: Callable[[str], Floats], melody: Melody) -> teacher.Take:
-    """A take that is ``plan``ned and ``sung``."""
-    return sung(text, voice, plan(text, voice, speed, stretch, melody))

@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--frames", type=int, default=2000, help="of a batch")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
-    parser.add_argument("--dropout", type=float, default=0.15)
+    parser.add_argument("--dropout", type=float, default=0.0, help="0.15 where there are no sketches")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="of learning, at its highest")
     parser.add_argument("--begin-from", type=Path, help="a release's weights, e.g. models/speech/speech.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
