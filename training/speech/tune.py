@@ -40,23 +40,6 @@ def drawn(net: SpeechHead, one: Example) -> Example:
     return dataclasses.replace(one, features=features)
 
 
-def examples_drawn(folder: Path, beside: Path | None) -> list[Example]:
-    """All takes of a folder: most with the mels of the head that was trained there, some with their own, and some with
-    those of a release ``beside`` it."""
-    head = SpeechHead(config())
-    head.load_state_dict(trained(folder / "head.safetensors"))
-    other = head
-    if beside:
-        begin_from(other := SpeechHead(config()), beside, "head")
-        other.load_state_dict(emphasised(other.state_dict(), back=True))
-    heads = [head.eval(), other.eval()]
-    kinds = np.random.default_rng(3)  # by chance: voices take turns in the shards
-    return [
-        drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one
-        for one in read(folder / "shards")
-    ]
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
@@ -68,12 +51,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=CACHE)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    vocoder = Vocoder(config())
+    head, vocoder = SpeechHead(config()), Vocoder(config())
+    head.load_state_dict(trained(args.folder / "head.safetensors"))
+    other = head
+    if args.beside:
+        begin_from(other := SpeechHead(config()), args.beside, "head")
+        other.load_state_dict(emphasised(other.state_dict(), back=True))
     if args.begin_from:
         begin_from(vocoder, args.begin_from, "vocoder")
     else:
         vocoder.load_state_dict(trained(args.folder / "vocoder.safetensors"))
-    examples = examples_drawn(args.folder, args.beside)
+    heads = [head.eval(), other.eval()]
+    kinds = np.random.default_rng(3)  # by chance: voices take turns in the shards
+    examples = [
+        drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one
+        for one in read(args.folder / "shards")
+    ]
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
     return 0
