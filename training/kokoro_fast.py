@@ -22,7 +22,7 @@ from training.processor import multiplies_bfloat16
 
 _G = "/decoder/decoder/generator/"
 _W = "decoder.decoder.generator."
-_FRAMES, _SOURCE = "/decoder/decoder/decode.3/Div_4_output_0", f"{_G}Concat_3_output_0"
+STATES, _SOURCE = "/decoder/decoder/decode.3/Div_4_output_0", f"{_G}Concat_3_output_0"
 _STYLES, _END, _AUDIO = "generator_styles", f"{_G}LeakyRelu_2_output_0", "audio"
 _RESIDUALS = ("noise_res.0", "noise_res.1", *(f"resblocks.{n}" for n in range(6)))
 _SITES = tuple(f"{block}/adain{half}.{n}" for block in _RESIDUALS for n in range(3) for half in (1, 2))
@@ -152,14 +152,14 @@ class FastSession:
         styles = [f"{_G}{site}/fc/Gemm_output_0" for site in _SITES]
         model.graph.node.append(onnx.helper.make_node("Concat", styles, [_STYLES], axis=1))
         others = tuple(name for name in self._outputs if name != _AUDIO)
-        self._front = plain_session(part(model, (*others, _FRAMES, _SOURCE, _STYLES)))
+        self._front = plain_session(part(model, (*others, STATES, _SOURCE, _STYLES)))
 
     def run(self, names: list[str] | None, fed: Arrays) -> list[npt.NDArray[Any]]:
         """As ``InferenceSession.run``: the outputs of these names, or all."""
         wanted = names or self._outputs
         others = [name for name in wanted if name != _AUDIO]
         takes = {i.name for i in self._front.get_inputs()}
-        made = self._front.run([*others, _FRAMES, _SOURCE, _STYLES], {k: v for k, v in fed.items() if k in takes})
+        made = self._front.run([*others, STATES, _SOURCE, _STYLES], {k: v for k, v in fed.items() if k in takes})
         found = dict(zip(others, made, strict=False))
         if _AUDIO in wanted:
             with one_thread():

@@ -34,5 +34,3 @@ def test_nothing_is_tried_where_it_is_plain(machine):
 @pytest.mark.parametrize(("seconds", "faster"), [((1.0, 2.0), True), ((2.0, 1.0), False)])
 def test_with_vectors_alone_the_faster_one_is_taken(machine, seconds, faster):
     assert machine(tiles=False, vectors=True, seconds=seconds) is faster
-
-

@@ -15,6 +15,7 @@ from services.interaction.speech.config import SpeechConfig, StackSize
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import CONFIG, WEIGHTS
 from training.speech import sketches
+from training.speech.data import read
 from training.speech.export import EMPHASIS, MODEL
 from training.speech.letters import measure
 from training.speech.texts import CACHE
@@ -111,7 +112,7 @@ def hours(shards: Path, pattern: str) -> tuple[float, int]:
 
 def sketched(folder: Path) -> str:
     """What the head learned from without sound."""
-    shards = sketches.read(folder)
+    shards = read(folder, shard=sketches.read_shard)
     if not shards:
         return ""
     spoken = sum(len(one.features) for one in shards) / 80 / 3600

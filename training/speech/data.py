@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,10 +112,19 @@ def example(take: Raw) -> Example:
     return Example(take.text, take.voice, take.symbols, kept, audio, features(audio, f0), manners, turns)
 
 
-def read(folder: Path = SHARDS, known: dict[Path, list[Example]] | None = None) -> list[Example]:
+def spoken(path: Path) -> list[Example]:
+    """All takes of a shard."""
+    return [example(take) for take in read_shard(path)]
+
+
+def read(
+    folder: Path = SHARDS,
+    known: dict[Path, list[Example]] | None = None,
+    shard: Callable[[Path], list[Example]] = spoken,
+) -> list[Example]:
     """All shards that are there. With ``known``, only new ones are read, and added to it."""
     cache: dict[Path, list[Example]] = {} if known is None else known
     for path in sorted(folder.glob("*[0-9].npz")):
         if path not in cache:
-            cache[path] = [example(take) for take in read_shard(path)]
+            cache[path] = shard(path)
     return [one for path in sorted(cache) for one in cache[path]]

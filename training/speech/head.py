@@ -187,7 +187,7 @@ def learn(net: SpeechHead, folder: Path, plan: Plan, frames: int, out: Path) -> 
 
     def examples(step: int) -> list[Example]:
         if not at_hand or step % 200 == 0:
-            there = read(folder / "shards", known) + sketches.read(folder / "sketches", sketched)
+            there = read(folder / "shards", known) + read(folder / "sketches", sketched, sketches.read_shard)
             at_hand[:] = sorted(there, key=lambda e: len(e.features))
         return at_hand
 

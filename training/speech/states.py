@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training import kokoro
-from training.kokoro_fast import part
+from training.kokoro_fast import STATES, part
 from training.speech import driven, manner_texts, manners, teacher
 
 WIDTH = 512
-_STATES = "/decoder/decoder/decode.3/Div_4_output_0"
 Floats = npt.NDArray[np.float32]
 
 
@@ -38,14 +37,14 @@ class Sketch:
 def _planning() -> Any:
     import onnx
 
-    return kokoro.plain_session(part(onnx.load(str(kokoro.model())), (teacher.DURATIONS, teacher.F0, _STATES)))
+    return kokoro.plain_session(part(onnx.load(str(kokoro.model())), (teacher.DURATIONS, teacher.F0, STATES)))
 
 
 @lru_cache(maxsize=1)
 def _driven() -> Any:
     import onnx
 
-    return kokoro.plain_session(part(onnx.load(str(driven.graph())), (_STATES,)))
+    return kokoro.plain_session(part(onnx.load(str(driven.graph())), (STATES,)))
 
 
 def _run(session: Any, fed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
