@@ -59,7 +59,7 @@ def test_what_is_spoken_and_what_is_sketched_have_the_same_frames_and_pitch(fold
         assert np.abs(drawn.features[sung] - spoken.features[sung])[:-1][both[:-1] & both[1:]].max() < 1e-5
 
 
-def test_loudness_is_that_of_the_sound(folder):
+def test_loudness_follows_the_level(folder):
     one = read(folder / "shards")[0]
     heard = one.features[:, :MELS]
     assert mels.loudness(heard + np.float32(0.5 / MEL_SCALE)) == pytest.approx(mels.loudness(heard) + 0.5, abs=1e-4)
@@ -90,7 +90,7 @@ def test_a_shard_is_read_as_it_was_written(tmp_path, net):
     made = [sketches.example(take, net) for take in takes]
     seconds = sketches.save_shard(tmp_path / "0000.npz", made)
     assert seconds == sum(len(one.features) for one in made) / 80
-    for was, now in zip(made, sketches.read(tmp_path), strict=True):
+    for was, now in zip(made, read(tmp_path, shard=sketches.read_shard), strict=True):
         assert (was.text, was.voice, was.symbols) == (now.text, now.voice, now.symbols)
         assert (was.durations == now.durations).all()
         assert (was.manners == now.manners).all()
@@ -141,3 +141,17 @@ def test_what_is_shipped_reads_mels_of_the_released_voices():
         made = net(states)
     assert made.shape == (2, 40, MELS)
     assert torch.isfinite(made).all()
+
+
+@pytest.mark.parametrize("part", ["foo", "0/2", "3/2", "1", "1/2/3", "-1/2"])
+def test_a_share_that_there_is_not_is_refused_in_a_sentence(part, capsys):
+    with pytest.raises(SystemExit):
+        sketches.main([f"--share={part}"])
+    assert "is no share" in capsys.readouterr().err
+
+
+def test_what_was_never_trained_is_not_kept(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        mels.main(["--folder", str(tmp_path), "--keep", str(tmp_path / "out.safetensors")])
+    assert "train it first" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -158,6 +158,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="write the trained weights there, in half precision, and be done")
     args = parser.parse_args(argv)
     if args.keep:
+        if not (args.folder / "mels.safetensors").exists():
+            parser.error(f"--keep: {args.folder} has no mels.safetensors; train it first")
         keep(load(args.folder / "mels.safetensors"), args.keep)
         return 0
     torch.manual_seed(4)

@@ -28,9 +28,9 @@ from training.speech import manner_texts, manners, teacher, texts
 from training.speech.data import Example, manners_of, pitch, trimmed
 from training.speech.mels import KEPT, MelNet, amplitudes, inputs, load, loudness
 from training.speech.states import Sketch, in_manner, sketch
+from training.speech.synth import share
 
 SHARD = 256
-SKETCHES = texts.CACHE / "sketches"
 ASSISTANT = 4000  # sentences with numbers and names
 LOUDNESS = 2.911
 """``loudness`` of a take at the level that training brings takes to: mean of 832 (35 minutes), deviation 0.017."""
@@ -123,15 +123,6 @@ def read_shard(path: Path) -> list[Example]:
     return out
 
 
-def read(folder: Path = SKETCHES, known: dict[Path, list[Example]] | None = None) -> list[Example]:
-    """All shards that are there. With ``known``, only new ones are read, and added to it."""
-    cache: dict[Path, list[Example]] = {} if known is None else known
-    for path in sorted(folder.glob("*[0-9].npz")):
-        if path not in cache:
-            cache[path] = read_shard(path)
-    return [one for path in sorted(cache) for one in cache[path]]
-
-
 def jobs() -> list[tuple[str, list[Draw]]]:
     """Each shard's name and what belongs into it; those in manners first."""
     bent: list[Draw] = [partial(in_manner, job) for job in manner_texts.jobs()]
@@ -146,10 +137,10 @@ def jobs() -> list[tuple[str, list[Draw]]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, help="make no more than so many")
-    parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
+    parser.add_argument("--share", type=share, default="1/1", help="the k-th of n processes side by side, e.g. 1/2")
     parser.add_argument("--folder", type=Path, default=texts.CACHE)
     args = parser.parse_args(argv)
-    which, of = map(int, args.share.split("/"))
+    which, of = args.share
     torch.set_num_threads(1)
     trained_here = args.folder / "mels.safetensors"
     out, net = args.folder / "sketches", load(trained_here if trained_here.exists() else KEPT)

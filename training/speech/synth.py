@@ -106,15 +106,23 @@ def read_shard(path: Path) -> list[Raw]:
     return out
 
 
+def share(text: str) -> tuple[int, int]:
+    """``1/2``: the first of two. Raises ``ArgumentTypeError`` where there is no such part."""
+    which, _, of = text.partition("/")
+    if not (which.isdecimal() and of.isdecimal() and 1 <= int(which) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: 1/2 and 2/2 are the two halves")
+    return int(which), int(of)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=80, help="80 are about two hours of speech")
     parser.add_argument("--first", type=int, default=0, help="begin there: what a release has learned need not be said")
     parser.add_argument("--folder", type=Path, default=SHARDS)
-    parser.add_argument("--share", default="1/1", help="the k-th of n processes beside each other, e.g. 1/2")
+    parser.add_argument("--share", type=share, default="1/1", help="the k-th of n processes side by side, e.g. 1/2")
     parser.add_argument("--manners", action="store_true", help="takes in manners instead, in shards of their own")
     args = parser.parse_args(argv)
-    which, of = map(int, args.share.split("/"))
+    which, of = args.share
     args.folder.mkdir(parents=True, exist_ok=True)
     speak, prefix = (in_manners(), "manner-") if args.manners else (plain(), "")
     started, total = time.monotonic(), 0.0
