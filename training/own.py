@@ -171,7 +171,8 @@ class OwnVoice:
     def _features(
         self, codes: Tensor, durations: list[npt.NDArray[np.int64]], frames: int, who: Tensor, speakers: list[Speaker]
     ) -> Tensor:
-        """What the vocoder gets, ``[n, frames, FEATURES]``: silence behind each text."""
+        """What the vocoder gets, ``[n, frames, FEATURES]``: silence behind each text. No details: those of a voice that
+        is bent would be another's."""
         spread = codes.new_zeros(len(durations), frames, codes.shape[2])
         where = codes.new_zeros(len(durations), frames, places(durations[0], durations[0]).shape[1])
         for row, counts in enumerate(durations):

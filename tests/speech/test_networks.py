@@ -8,7 +8,7 @@ import torch
 
 from schemas.records import Manner
 from services.interaction.nano.model import one_thread
-from services.interaction.speech.config import HOP, PLACES, TICK_FRAMES, SpeechConfig
+from services.interaction.speech.config import HOP, PLACES, RATE_HZ, TICK_FRAMES, SpeechConfig
 from services.interaction.speech.head import UNKNOWN_ID, ahead
 from services.interaction.speech.vocoder import Vocoder, log_mel, mel_filters, noise_table
 from tests.speech.voices import SMALL, features, networks
@@ -87,6 +87,16 @@ def test_silence_makes_silence(nets):
     quiet = torch.zeros(1, 4 * TICK_FRAMES, features(1, 1).shape[2])
     sound = in_chunks(nets[1], quiet, 1)
     assert torch.isfinite(sound).all()
+
+
+def test_nothing_is_sung_below_hearing(nets):
+    """Where the filter would draw a wave of 10 Hz there is none, whatever it draws."""
+    _, vocoder = nets
+    with torch.inference_mode():
+        sound, _ = vocoder.advance(features(1, 320), vocoder.empty(1))
+    power = torch.fft.rfft(sound[0] * torch.hann_window(len(sound[0]))).abs().square()
+    hz = torch.arange(len(power)) * RATE_HZ / len(sound[0])
+    assert power[hz < 15].mean() < 1e-3 * power[(hz > 60) & (hz < 200)].mean()
 
 
 def test_what_is_not_known_yet_is_hidden_from_the_symbols_before():

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from schemas.records import Manner
-from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
+from services.interaction.speech.config import DETAILS, DETAILS_PLACE, F0_PLACE, MELS, VOICED_PLACE
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
 from training import kokoro
-from training.speech import mels, sketches, teacher, texts, tiny
+from training.speech import details, mels, sketches, teacher, texts, tiny, vocoder
 from training.speech.data import example, read
 from training.speech.loop import Plan
 from training.speech.manner_texts import Job
+from training.speech.pairs import GIVEN
 from training.speech.states import in_manner, sketch
 from training.speech.synth import read_shard, save_shard
 
@@ -31,29 +32,33 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def net():
+def nets():
+    return untrained()
+
+
+def untrained():
     torch.manual_seed(1)
-    return mels.MelNet(tiny.MELS_SIZE).eval()
+    return sketches.Readers(mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval())
 
 
 def test_mels_are_learned_from_states(folder):
     """More is learned than a constant: each symbol hums a chord of its own."""
-    known = [mels.joined(tiny.imagined(tiny.hum(r.text, r.voice)), r) for r in read_shard(folder / "shards/0000.npz")]
+    known = tiny.joined_takes(folder / "shards/0000.npz")
     torch.manual_seed(0)
     path = folder / "mels.safetensors"
     mels.learn(mels.MelNet(tiny.MELS_SIZE), known, Plan(300, 5e-3, warm=10), 4, path)
-    middle = np.concatenate([one.mels for one in known]).mean(axis=0)
-    constant = float(np.abs(known[0].mels - middle).mean())
+    heard = [one.example.features[:, :MELS] for one in known]
+    constant = float(np.abs(heard[0] - np.concatenate(heard).mean(axis=0)).mean())
     assert mels.error(mels.load(path, tiny.MELS_SIZE), known) < 0.7 * constant
 
 
-def test_what_is_spoken_and_what_is_sketched_have_the_same_frames_and_pitch(folder, net):
+def test_what_is_spoken_and_what_is_sketched_have_the_same_frames_and_pitch(folder, nets):
     for raw in read_shard(folder / "shards/0000.npz"):
-        spoken, drawn = example(raw), sketches.example(tiny.imagined(tiny.hum(raw.text, raw.voice)), net)
+        spoken, drawn = example(raw), sketches.example(tiny.imagined(tiny.hum(raw.text, raw.voice)), nets)
         assert drawn.features.shape == spoken.features.shape
         assert (drawn.durations == spoken.durations).all()
         assert (drawn.manners == spoken.manners).all()
-        assert (drawn.features[:, VOICED_PLACE + 1 :] == 0).all()
+        assert (np.abs(drawn.features[:, DETAILS_PLACE:]) < 1).all()
         both = (drawn.features[:, VOICED_PLACE] > 0) & (spoken.features[:, VOICED_PLACE] > 0)
         sung = (slice(None), F0_PLACE)
         assert np.abs(drawn.features[sung] - spoken.features[sung])[:-1][both[:-1] & both[1:]].max() < 1e-5
@@ -66,28 +71,28 @@ def test_loudness_follows_the_level(folder):
 
 
 @pytest.mark.parametrize("level_db", [0.0, -6.0, 4.0])
-def test_every_sketch_has_the_level_of_its_manner(net, level_db):
+def test_every_sketch_has_the_level_of_its_manner(nets, level_db):
     take = dataclasses.replace(tiny.imagined(tiny.hum(TEXTS[0], teacher.VOICES[0])), level_db=level_db)
-    drawn = sketches.features(take, net, 4, len(take.f0) - 4)[:, :MELS]
+    drawn = sketches.features(take, nets, 4, len(take.f0) - 4)[:, :MELS]
     above = (mels.loudness(drawn) - sketches.LOUDNESS) * 20 / np.log(10.0)
     assert above == pytest.approx(level_db, abs=0.3)
     assert drawn.min() >= SILENCE
 
 
 def test_effort_brightens_what_lies_above_two_kilohertz():
-    net = mels.MelNet(tiny.MELS_SIZE).eval()
-    torch.nn.init.zeros_(net.stack.leave.weight)  # a flat spectrum, which is nowhere cut off at the floor
+    nets = untrained()
+    torch.nn.init.zeros_(nets.mels.stack.leave.weight)  # a flat spectrum, which is nowhere cut off at the floor
     plain = tiny.imagined(tiny.hum(TEXTS[0], teacher.VOICES[0]))
     bright = dataclasses.replace(plain, bright_db=3.0)
     first, last = 4, len(plain.f0) - 4
-    lifted, flat = (sketches.features(take, net, first, last)[:, :MELS] for take in (bright, plain))
+    lifted, flat = (sketches.features(take, nets, first, last)[:, :MELS] for take in (bright, plain))
     tilt = (lifted - flat) * MEL_SCALE * 20 / np.log(10.0)
     assert np.allclose(tilt[:, MELS - 1] - tilt[:, 0], 3.0, atol=0.1)
 
 
-def test_a_shard_is_read_as_it_was_written(tmp_path, net):
+def test_a_shard_is_read_as_it_was_written(tmp_path, nets):
     takes = [tiny.imagined(tiny.murmured(tiny.hum(text, teacher.VOICES[2]))) for text in TEXTS[:3]]
-    made = [sketches.example(take, net) for take in takes]
+    made = [sketches.example(take, nets) for take in takes]
     seconds = sketches.save_shard(tmp_path / "0000.npz", made)
     assert seconds == sum(len(one.features) for one in made) / 80
     for was, now in zip(made, read(tmp_path, shard=sketches.read_shard), strict=True):
@@ -126,21 +131,26 @@ def test_the_teacher_plans_what_it_speaks() -> None:
     assert asked.manners == (Manner.QUESTION,) * 5
 
 
-def test_weights_are_kept_in_half_precision_and_loaded_again(tmp_path, net):
-    mels.keep(net, tmp_path / "mels.safetensors")
-    again = mels.load(tmp_path / "mels.safetensors", tiny.MELS_SIZE)
-    for name, tensor in net.state_dict().items():
-        assert torch.allclose(again.state_dict()[name], tensor, atol=2e-3, rtol=2e-3)
+def test_weights_are_kept_in_half_precision_and_loaded_again(tmp_path, nets):
+    mels.keep(nets.mels, tmp_path / "mels.safetensors")
+    details.keep(nets.details, tmp_path / "details.safetensors")
+    again = (
+        mels.load(tmp_path / "mels.safetensors", tiny.MELS_SIZE),
+        details.load(tmp_path / "details.safetensors", tiny.DETAILS_SIZE),
+    )
+    for net, read_again in zip(nets, again, strict=True):
+        for name, tensor in net.state_dict().items():
+            assert torch.allclose(read_again.state_dict()[name], tensor, atol=2e-3, rtol=2e-3)
 
 
-def test_what_is_shipped_reads_mels_of_the_released_voices():
+def test_what_is_shipped_reads_mels_and_details_of_the_released_voices():
     """Without the teacher no more can be seen than that it fits."""
-    net = mels.load(mels.KEPT)
-    states = torch.zeros(2, 40, mels.WIDTH + 1 + len(teacher.VOICES))
     with torch.inference_mode():
-        made = net(states)
-    assert made.shape == (2, 40, MELS)
-    assert torch.isfinite(made).all()
+        heard = mels.load(mels.KEPT)(torch.zeros(2, 40, GIVEN))
+    fine = details.details(details.load(), np.zeros((40, GIVEN), dtype=np.float32))
+    assert heard.shape == (2, 40, MELS)
+    assert fine.shape == (40, DETAILS)
+    assert torch.isfinite(heard).all() and np.isfinite(fine).all()
 
 
 @pytest.mark.parametrize("part", ["foo", "0/2", "3/2", "1", "1/2/3", "-1/2"])
@@ -150,8 +160,9 @@ def test_a_share_that_there_is_not_is_refused_in_a_sentence(part, capsys):
     assert "is no share" in capsys.readouterr().err
 
 
-def test_what_was_never_trained_is_not_kept(tmp_path, capsys):
+@pytest.mark.parametrize("step", [mels, vocoder])
+def test_what_was_never_trained_is_not_kept(step, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        mels.main(["--folder", str(tmp_path), "--keep", str(tmp_path / "out.safetensors")])
+        step.main(["--folder", str(tmp_path), "--keep", str(tmp_path / "out.safetensors")])
     assert "train it first" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

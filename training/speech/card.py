@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
-from services.interaction.speech.config import SpeechConfig, StackSize
+from services.interaction.speech.config import DETAILS, SpeechConfig, StackSize
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import CONFIG, WEIGHTS
 from training.speech import sketches
@@ -119,7 +119,7 @@ def sketched(folder: Path) -> str:
     bent = sum(one.manners.any() for one in shards)
     return f"""
 The head learned from {spoken:.1f} hours more, {len(shards)} sentences ({bent} in manners), without sound: durations
-and F0 that the teacher planned, and mels read off its states (`training/speech/sketches.py`)."""
+and F0 that the teacher planned, and mels and details read off its states (`training/speech/sketches.py`)."""
 
 
 def write(folder: Path, checkpoints: Path, notes: str) -> None:
@@ -148,6 +148,7 @@ def write(folder: Path, checkpoints: Path, notes: str) -> None:
     right = percent(guessed["words_right"])
     skill = evaluation["skills"]
     sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
+    drawn = "80 mels, F0 and voicing" + (f", {DETAILS} details" if config.details else "")
     (folder / "MODEL_CARD.md").write_text(
         f"""# {config.name} {config.release}+{config.version}
 
@@ -160,7 +161,7 @@ float32 when served. Voices: {", ".join(config.voices)}; the first is `default`.
 Words are spelt out (numbers, money, times, abbreviations), looked up in a dictionary of two accents, and become
 symbols. A causal encoder ({size(config.encoder)}) sees six symbols ahead as far as the text is
 known, and predicts how long each symbol takes; a causal decoder ({size(config.decoder)})
-draws 80 mels, F0 and voicing of each 12.5 ms by regression. The vocoder ({size(config.vocoder)})
+draws {drawn} of each 12.5 ms by regression. The vocoder ({size(config.vocoder)})
 draws a complex filter for a train of pulses and a magnitude filter for noise; both are
 applied in the short-time Fourier domain and overlap-added, 37.5 ms behind. No attention, no sampling: the same words at
 the same ticks are the same bytes.

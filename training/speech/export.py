@@ -49,6 +49,8 @@ def export(
         if release and not path.exists():
             continue
         weights = trained(path)
+        if part == "vocoder" and path != tuned:
+            weights = vocoder_of(weights)
         if part == "head":
             weights = emphasised(weights)
             if keep:
@@ -60,6 +62,11 @@ def export(
     if not (folder / LEXICON).exists():
         lexicon.build(folder / LEXICON)
     return _named(folder, sizes or config())
+
+
+def vocoder_of(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The vocoder alone, out of what it was trained with."""
+    return {name.removeprefix("vocoder."): t for name, t in weights.items() if name.startswith("vocoder.")}
 
 
 def emphasised(head: dict[str, Tensor], *, back: bool = False) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from services.interaction.speech.config import (
+    DETAILS_PLACE,
     F0_PLACE,
     HOP,
     MELS,
@@ -126,7 +127,7 @@ def planned(head: SpeechHead, text: str, voice: str) -> Plainly:
     codes = encoded.codes[:, torch.from_numpy(owner)]
     features = head.decode(codes, torch.from_numpy(places(counts[owner], at))[None], who)
     features[..., VOICED_PLACE] = (features[..., VOICED_PLACE] > 0).float()
-    features[..., VOICED_PLACE + 1 :] = 0.0
+    features[..., DETAILS_PLACE:].clamp_(-1.0, 1.0)
     return Plainly(codes, features)
 
 

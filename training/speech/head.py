@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.interaction.speech.config import F0_PLACE, MELS, VOICED_PLACE
+from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, MELS, VOICED_PLACE
 from services.interaction.speech.g2p import ids
 from services.interaction.speech.head import SpeechHead, ahead, places
 from training.processor import multiplies_bfloat16
@@ -29,7 +29,7 @@ from training.speech.vocoder import config
 
 NOTHING_KNOWN, NEXT_KNOWN = 0.10, 0.25  # of a word's following text; else all of it
 WORD_BY_WORD, ALL_AT_ONCE = 0.6, 0.1  # of the sentences: text known as when it is served; else as drawn above
-EDGES = 1.0  # weight of the mels' steps
+EDGES, DETAILED = 1.0, 1.0  # weights of the mels' steps, and of details
 FAVOURED = {"am_fenrir": 1.6}  # voices that are learned from more often than others: those that are misheard most
 MANNERED = 5.0  # so often is a take in a manner learned from instead of once: there are few
 _MASKS = 1 << 22
@@ -133,8 +133,8 @@ def losses_of(net: SpeechHead, examples: Callable[[int], list[Example]], frames:
 
 
 def measure(net: SpeechHead, batch: Batch) -> Losses:
-    """Losses of a batch: L1 of mels, of their steps from frame to frame, and of F0 where voiced; log likelihood of
-    voicing, squares of log durations."""
+    """Losses of a batch: L1 of mels, of their steps from frame to frame, of details where they are told, and of F0
+    where voiced; log likelihood of voicing, squares of log durations."""
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
         encoded = net.encode(batch.following, batch.voices, batch.manners)
         owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
@@ -147,12 +147,16 @@ def measure(net: SpeechHead, batch: Batch) -> Losses:
     apart = out[..., :MELS] - batch.features[..., :MELS]
     mel = apart.abs().mean(dim=-1)
     edge = F.pad((apart[:, 1:] - apart[:, :-1]).abs().mean(dim=-1), (1, 0))
+    wanted = batch.features[..., DETAILS_PLACE:]
+    told = real * wanted.any(dim=-1)
+    detail = (out[..., DETAILS_PLACE:] - wanted).abs().mean(dim=-1)
     pitch = (out[..., F0_PLACE] - batch.features[..., F0_PLACE]).abs()
     flag = F.binary_cross_entropy_with_logits(out[..., VOICED_PLACE], voiced, reduction="none")
     timing = (log_frames - torch.log(batch.durations.clamp_min(1).float())).square()
     return {
         "mel": 2.0 * (mel * real).sum() / count,
         "edges": EDGES * (edge * real).sum() / count,
+        "details": DETAILED * (detail * told).sum() / told.sum().clamp_min(1.0),
         "f0": 0.3 * (pitch * real * voiced).sum() / sung,
         "voiced": 0.2 * (flag * real).sum() / count,
         "timing": 0.5 * (timing * spoken).sum() / spoken.sum(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,8 @@ from torch.nn import functional as F
 from services.interaction.speech.config import MELS, StackSize
 from services.interaction.speech.layers import Stack
 from services.interaction.speech.vocoder import MEL_SCALE, mel_filters
-from training.speech.data import example, trimmed
 from training.speech.loop import Losses, Plan, train, trained
-from training.speech.states import WIDTH, Sketch, sketch
-from training.speech.synth import Raw, read_shard
-from training.speech.teacher import VOICES
+from training.speech.pairs import GIVEN, PLAIN, Pair, pairs
 from training.speech.texts import CACHE
 
 KEPT = Path("models/speech-teacher/mels.safetensors")  # of the released voices' teacher
@@ -32,8 +28,6 @@ SIZE = StackSize(256, 768, 4, 9)
 AHEAD = 8  # frames of states that are seen before a frame's mels are told
 CROP = 128  # frames
 HELD_BACK = 25  # every so many takes are only measured on
-_STATE_SCALE, _HZ_FLOOR = 3.0, 10.0
-_PLAIN = "[0-9]*[0-9].npz"  # shards without a manner
 Floats = npt.NDArray[np.float32]
 
 
@@ -42,21 +36,12 @@ class MelNet(nn.Module):
 
     def __init__(self, size: StackSize = SIZE) -> None:
         super().__init__()
-        self.stack = Stack(size, WIDTH + 1 + len(VOICES), MELS)
+        self.stack = Stack(size, GIVEN, MELS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[n, frames, inputs]`` to ``[n, frames, MELS]``."""
+        """``[n, frames, GIVEN]`` to ``[n, frames, MELS]``."""
         out: Tensor = self.stack(F.pad(x, (0, 0, 0, AHEAD)))[:, AHEAD:]
         return out
-
-
-def inputs(take: Sketch) -> Floats:
-    """``[frames, inputs]`` of the whole take."""
-    out = np.zeros((len(take.f0), WIDTH + 1 + len(VOICES)), dtype=np.float32)
-    out[:, :WIDTH] = take.states / _STATE_SCALE
-    out[:, WIDTH] = np.log(np.maximum(take.f0, _HZ_FLOOR)) - np.log(100.0)
-    out[:, WIDTH + 1 + VOICES.index(take.voice)] = 1.0
-    return out
 
 
 def amplitudes(mels: Floats) -> Floats:
@@ -72,47 +57,17 @@ def loudness(mels: Floats) -> float:
     return 0.5 * float(np.log(np.square(found[found > 0.05 * found.max()]).mean()))
 
 
-class Pair(NamedTuple):
-    """Of one take, without the silence around it: ``given [frames, inputs]`` in half precision, ``mels``."""
-
-    given: npt.NDArray[np.float16]
-    mels: Floats
-
-
-def joined(take: Sketch, raw: Raw) -> Pair:
-    """A sketch and the take that was spoken from it."""
-    _, first, last = trimmed(raw.durations.astype(np.int64))
-    return Pair(inputs(take)[first:last].astype(np.float16), example(raw).features[:, :MELS])
-
-
-def pair(raw: Raw) -> Pair | None:
-    """None where the take was planned by another teacher (frames or durations differ)."""
-    take = sketch(raw.text, raw.voice)
-    if len(take.f0) != len(raw.f0) or not np.array_equal(take.durations, raw.durations):
-        return None
-    return joined(take, raw)
-
-
-def pairs(folder: Path) -> list[Pair]:
-    """Of all spoken takes that have no manner. Raises ``FileNotFoundError`` when there is none."""
-    paths = sorted(folder.glob(_PLAIN))
-    found = [made for path in paths for raw in read_shard(path) if (made := pair(raw)) is not None]
-    if not found:
-        raise FileNotFoundError(f"{folder}: no takes to learn from (python -m training.speech.synth)")
-    return found
-
-
 def crops(known: list[Pair], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """States and mels of some stretches of ``CROP`` frames."""
-    lengths = np.array([len(one.mels) for one in known], dtype=np.float64)
+    lengths = np.array([len(one.given) for one in known], dtype=np.float64)
     given, mels = [], []
     for place in rng.choice(len(known), size=count, p=lengths / lengths.sum()):
         one = known[place]
-        begin = int(rng.integers(0, max(1, len(one.mels) - CROP + 1)))
-        short = max(0, CROP - len(one.mels))
+        begin = int(rng.integers(0, max(1, len(one.given) - CROP + 1)))
+        short = max(0, CROP - len(one.given))
         ends = [(0, short), (0, 0)]
         given.append(np.pad(one.given[begin : begin + CROP].astype(np.float32), ends, mode="edge"))
-        mels.append(np.pad(one.mels[begin : begin + CROP], ends, mode="edge"))
+        mels.append(np.pad(one.example.features[begin : begin + CROP, :MELS], ends, mode="edge"))
     return torch.from_numpy(np.stack(given)), torch.from_numpy(np.stack(mels))
 
 
@@ -132,7 +87,8 @@ def learn(net: MelNet, known: list[Pair], plan: Plan, batch: int, out: Path) -> 
 def error(net: MelNet, known: list[Pair]) -> float:
     """Mean difference of mels on the pairs that were held back."""
     held = known[::HELD_BACK]
-    apart = [(net(torch.from_numpy(one.given.astype(np.float32))[None])[0].numpy() - one.mels) for one in held]
+    told = [net(torch.from_numpy(one.given.astype(np.float32))[None])[0].numpy() for one in held]
+    apart = [mels - one.example.features[:, :MELS] for mels, one in zip(told, held, strict=True)]
     return float(np.abs(np.concatenate(apart)).mean())
 
 
@@ -163,8 +119,8 @@ def main(argv: list[str] | None = None) -> int:
         keep(load(args.folder / "mels.safetensors"), args.keep)
         return 0
     torch.manual_seed(4)
-    known, path = pairs(args.folder / "shards"), args.folder / "mels.safetensors"
-    print(f"{len(known)} takes, {sum(len(one.mels) for one in known) / 80:.0f} s", flush=True)
+    known, path = pairs(args.folder / "shards", PLAIN), args.folder / "mels.safetensors"
+    print(f"{len(known)} takes, {sum(len(one.given) for one in known) / 80:.0f} s", flush=True)
     learn(MelNet(), known, Plan(args.steps, args.rate, seconds=60 * args.minutes), args.batch, path)
     print(f"mels of held-back takes: {error(load(path), known):.4f} apart", flush=True)
     return 0

@@ -1,7 +1,7 @@
 """Takes without sound for the head to learn, ten times as many as could be spoken in the time.
 
-The head learns mels, durations and F0. The teacher tells durations and F0 before it makes any sound, and the network
-of ``mels`` reads the mels off its states. The vocoder goes on learning from sound (``synth``).
+The head learns mels, details, durations and F0. The teacher tells durations and F0 before it makes any sound, and the
+networks of ``mels`` and ``details`` read the rest off its states. The vocoder goes on learning from sound (``synth``).
 
 Shard ``n`` holds sentences ``n * 256 …`` of one fixed list in which voices take turns: any number of shards is
 balanced. Those in manners are shards of their own.
@@ -17,16 +17,19 @@ import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from services.interaction.speech.config import F0_PLACE, FEATURES, MELS, RATE_HZ, VOICED_PLACE
+from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, FEATURES, MELS, RATE_HZ, VOICED_PLACE
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
-from training.speech import manner_texts, manners, teacher, texts
+from training.speech import details, manner_texts, manners, mels, teacher, texts
 from training.speech.data import Example, manners_of, pitch, trimmed
-from training.speech.mels import KEPT, MelNet, amplitudes, inputs, load, loudness
+from training.speech.details import DetailNet
+from training.speech.mels import MelNet, amplitudes, loudness
+from training.speech.pairs import inputs
 from training.speech.states import Sketch, in_manner, sketch
 from training.speech.synth import share
 
@@ -63,22 +66,31 @@ def _centres() -> npt.NDArray[np.float64]:
     return centres
 
 
+class Readers(NamedTuple):
+    """What is read off the teacher's states."""
+
+    mels: MelNet
+    details: DetailNet
+
+
 @torch.inference_mode()
-def features(take: Sketch, net: MelNet, first: int, last: int) -> Floats:
+def features(take: Sketch, nets: Readers, first: int, last: int) -> Floats:
     """``[last - first, FEATURES]`` of a sketch as ``data.features`` has them of a take with sound: at the same level,
-    but for what the manner adds."""
-    mels: Floats = net(torch.from_numpy(inputs(take)[first:last])[None])[0].numpy()
-    mels = mels + (np.log(manners.shelf(_centres(), take.bright_db)) / MEL_SCALE).astype(np.float32)
-    above = LOUDNESS + take.level_db / 20 * np.log(10.0) - loudness(mels)
-    mels = np.maximum(mels + np.float32(above / MEL_SCALE), SILENCE)
-    loud = amplitudes(mels)
+    but for what the manner adds; and its details."""
+    given = inputs(take)[first:last]
+    heard: Floats = nets.mels(torch.from_numpy(given)[None])[0].numpy()
+    heard = heard + (np.log(manners.shelf(_centres(), take.bright_db)) / MEL_SCALE).astype(np.float32)
+    above = LOUDNESS + take.level_db / 20 * np.log(10.0) - loudness(heard)
+    heard = np.maximum(heard + np.float32(above / MEL_SCALE), SILENCE)
+    loud = amplitudes(heard)
     log, voiced = pitch(take.f0[first:last], np.asarray(loud > _SOUNDS * loud.max()))
     out = np.zeros((last - first, FEATURES), dtype=np.float32)
-    out[:, :MELS], out[:, F0_PLACE], out[:, VOICED_PLACE] = mels, np.append(log[1:], log[-1:]), voiced
+    out[:, :MELS], out[:, F0_PLACE], out[:, VOICED_PLACE] = heard, np.append(log[1:], log[-1:]), voiced
+    out[:, DETAILS_PLACE:] = details.details(nets.details, given)
     return out
 
 
-def example(take: Sketch, net: MelNet) -> Example:
+def example(take: Sketch, nets: Readers) -> Example:
     """To learn from as from a take with sound, which it has none of."""
     kept, first, last = trimmed(take.durations.astype(np.int64))
     return Example(
@@ -87,7 +99,7 @@ def example(take: Sketch, net: MelNet) -> Example:
         take.symbols,
         kept,
         np.empty(0, dtype=np.float32),
-        features(take, net, first, last),
+        features(take, nets, first, last),
         manners_of(take.symbols, take.manners),
         np.empty(0),
     )
@@ -123,6 +135,14 @@ def read_shard(path: Path) -> list[Example]:
     return out
 
 
+def readers(folder: Path) -> Readers:
+    """Those that were trained in a folder, or else those that are kept."""
+    heard, fine = folder / "mels.safetensors", folder / "vocoder.safetensors"
+    return Readers(
+        mels.load(heard if heard.exists() else mels.KEPT), details.load(fine if fine.exists() else details.KEPT)
+    )
+
+
 def jobs() -> list[tuple[str, list[Draw]]]:
     """Each shard's name and what belongs into it; those in manners first."""
     bent: list[Draw] = [partial(in_manner, job) for job in manner_texts.jobs()]
@@ -142,14 +162,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     which, of = args.share
     torch.set_num_threads(1)
-    trained_here = args.folder / "mels.safetensors"
-    out, net = args.folder / "sketches", load(trained_here if trained_here.exists() else KEPT)
+    out, nets = args.folder / "sketches", readers(args.folder)
     out.mkdir(parents=True, exist_ok=True)
     todo, started, total = jobs()[: args.shards], time.monotonic(), 0.0
     for place, (name, draws) in enumerate(todo, 1):
         if (out / name).exists() or place % of != which - 1:
             continue
-        total += save_shard(out / name, [example(draw(), net) for draw in draws])
+        total += save_shard(out / name, [example(draw(), nets) for draw in draws])
         print(f"[{place}/{len(todo)}] {total:.0f} s of speech in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

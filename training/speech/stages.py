@@ -24,12 +24,14 @@ from services.interaction.protocol import SayInput
 from services.interaction.speech.config import DELAY_FRAMES, HOP, TICK_FRAMES
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import Vocoder
-from training.speech import teacher
-from training.speech.data import Example, example
+from training.speech import details, teacher
+from training.speech.data import Example
 from training.speech.evaluate import Judged, by_teacher, by_voice, held_out_lines, misheard, row, shared_out
 from training.speech.export import MODEL
 from training.speech.listen import surprise
+from training.speech.pairs import joined
 from training.speech.saying import say
+from training.speech.states import sketch
 from training.speech.synth import Raw
 from training.speech.texts import CACHE
 from training.speech.tune import drawn
@@ -47,12 +49,18 @@ def sentences(count: int) -> list[str]:
     return opened[first : first + count - count // 5] + filled[rest : rest + count // 5]
 
 
+@lru_cache(maxsize=1)
+def _reader() -> details.DetailNet:
+    return details.load()
+
+
 @lru_cache(maxsize=1000)
 def taken(text: str, voice: str) -> Example:
-    """The teacher's take as training would have it."""
+    """The teacher's take as training would have it, with the details that the released vocoder knows."""
     take = teacher.speak(text, voice)
     pcm = np.round(take.audio * 32767 * 0.7).astype(np.int16)
-    return example(Raw(text, voice, take.symbols, take.durations, take.f0, pcm, (), 0.0))
+    raw = Raw(text, voice, take.symbols, take.durations, take.f0, pcm, (), 0.0)
+    return details.told(_reader(), joined(sketch(text, voice), raw))
 
 
 @torch.inference_mode()

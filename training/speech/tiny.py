@@ -18,15 +18,16 @@ from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import Vocoder
-from training.speech import head, letters, mels, sketches, teacher, vocoder
+from training.speech import details, head, letters, mels, sketches, teacher, vocoder
 from training.speech.export import export
 from training.speech.loop import Plan
+from training.speech.pairs import Pair, joined
 from training.speech.states import WIDTH, Sketch
 from training.speech.synth import read_shard, save_shard
 from training.speech.texts import skill_texts
 
 STEPS = 8
-MELS_SIZE = StackSize(32, 64, 2, 7)
+MELS_SIZE = DETAILS_SIZE = StackSize(32, 64, 2, 7)
 
 
 def config() -> SpeechConfig:
@@ -70,15 +71,24 @@ def imagined(take: teacher.Take) -> Sketch:
     )
 
 
+def joined_takes(shard: Path) -> list[Pair]:
+    """The takes of a shard with what the stand-in knew before."""
+    return [joined(imagined(hum(raw.text, raw.voice)), raw) for raw in read_shard(shard)]
+
+
 def sketched(folder: Path, takes: list[teacher.Take], plan: Plan) -> None:
-    """Mels are learned from the spoken takes of ``folder``, and told of others."""
-    raws = read_shard(folder / "shards/0000.npz")
-    known = [mels.joined(imagined(hum(raw.text, raw.voice)), raw) for raw in raws]
+    """Mels, and details with the vocoder, are learned from the spoken takes of ``folder``, and told of others."""
+    known = joined_takes(folder / "shards/0000.npz")
     torch.manual_seed(0)
+    singer = vocoder.Singer(Vocoder(config()), details.DetailNet(DETAILS_SIZE))
+    vocoder.learn(singer, known, plan, 2, folder / "vocoder.safetensors")
     mels.learn(mels.MelNet(MELS_SIZE), known, plan, 2, folder / "mels.safetensors")
-    net = mels.load(folder / "mels.safetensors", MELS_SIZE)
+    nets = sketches.Readers(
+        mels.load(folder / "mels.safetensors", MELS_SIZE),
+        details.load(folder / "vocoder.safetensors", DETAILS_SIZE),
+    )
     (folder / "sketches").mkdir(exist_ok=True)
-    sketches.save_shard(folder / "sketches/0000.npz", [sketches.example(imagined(take), net) for take in takes])
+    sketches.save_shard(folder / "sketches/0000.npz", [sketches.example(imagined(take), nets) for take in takes])
 
 
 def tiny_run(folder: Path) -> Speaker:
@@ -91,7 +101,6 @@ def tiny_run(folder: Path) -> Speaker:
     plan = Plan(STEPS, 3e-3, warm=2, save_every=4, log_every=4)
     sketched(folder, [hum(text, teacher.VOICES[0]) for text in skill_texts()[16:20]], plan)
     torch.manual_seed(0)
-    vocoder.learn(Vocoder(small), shards, plan, 2, folder / "vocoder.safetensors")
     head.learn(SpeechHead(small), folder, plan, 400, folder / "head.safetensors")
     letters.learn(LetterNet(), plan, folder / "letters.safetensors", words=2000)
     export(folder, folder / "model", small)

@@ -1,8 +1,8 @@
 """Goes on with the vocoder on what the head draws: its mels are smoother than real ones, and that can be learned.
 
 Durations and F0 are the teacher's, so the sound to be made is still the teacher's own. A quarter of the sentences keep
-their real mels. What a head draws of sentences that it has learned is nearer to the real ones than of any others: a
-release that has not learned them may draw another quarter (``--beside``).
+their real mels and details. What a head draws of sentences that it has learned is nearer to the real ones than of any
+others: a release that has not learned them may draw another quarter (``--beside``).
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from services.interaction.speech.config import MELS
+from services.interaction.speech.config import DETAILS_PLACE, MELS
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.vocoder import Vocoder
-from training.speech.data import Example, read
-from training.speech.export import emphasised
+from training.speech import details
+from training.speech.data import Example
+from training.speech.export import emphasised, vocoder_of
 from training.speech.head import collate
-from training.speech.loop import Plan, begin_from, train, trained
+from training.speech.loop import Losses, Plan, begin_from, train, trained
+from training.speech.pairs import pairs
 from training.speech.texts import CACHE
-from training.speech.vocoder import config, losses_of
+from training.speech.vocoder import config, crops, measure, places
 
 REAL = 4  # every so many sentences keep what is real, and as many are drawn by the other head
 
 
 @torch.inference_mode()
 def drawn(net: SpeechHead, one: Example) -> Example:
-    """The example with the head's mels in the place of its own."""
+    """The example with the head's mels and details in the place of its own."""
     batch = collate([one], np.random.default_rng(0))
     encoded = net.encode(batch.following, batch.voices, batch.manners)
     owner = batch.symbol_of[..., None].expand(-1, -1, encoded.codes.shape[-1])
     out = net.decode(encoded.codes.gather(1, owner), batch.place, batch.voices)
     features = one.features.copy()
     features[:, :MELS] = out[0, :, :MELS].numpy()
+    features[:, DETAILS_PLACE:] = out[0, :, DETAILS_PLACE:].clamp(-1.0, 1.0).numpy()
     return dataclasses.replace(one, features=features)
 
 
@@ -60,15 +63,20 @@ def main(argv: list[str] | None = None) -> int:
     if args.begin_from:
         begin_from(vocoder, args.begin_from, "vocoder")
     else:
-        vocoder.load_state_dict(trained(args.folder / "vocoder.safetensors"))
+        vocoder.load_state_dict(vocoder_of(trained(args.folder / "vocoder.safetensors")))
     heads = [head.eval(), other.eval()]
     kinds = np.random.default_rng(3)  # by chance: voices take turns in the shards
-    examples = [
-        drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one
-        for one in read(args.folder / "shards")
-    ]
+    reader = details.load(own if (own := args.folder / "vocoder.safetensors").exists() else details.KEPT)
+    known = [details.told(reader, one) for one in pairs(args.folder / "shards")]
+    examples = [drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one for one in known]
+    lengths = [len(one.features) for one in examples]
+
+    def losses(step: int) -> Losses:
+        rng = np.random.default_rng((7, step))
+        return measure(vocoder, crops(examples, places(lengths, args.batch, rng)), rng)
+
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
-    train(vocoder, losses_of(vocoder, lambda _: examples, args.batch), plan, args.folder / "tuned.safetensors")
+    train(vocoder, losses, plan, args.folder / "tuned.safetensors")
     return 0
 
 

@@ -1,34 +1,42 @@
-"""Trains the vocoder on crops of takes: log and linear magnitudes at four resolutions, and mels."""
+"""Trains the vocoder on crops of takes: log and linear magnitudes at four resolutions, mels, phases below 1 kHz.
+
+With it the network learns that tells the details of a frame, which mels do not (``details``).
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from services.interaction.speech.config import DELAY_FRAMES, HOP, RATE_HZ, SpeechConfig
+from services.interaction.speech.config import DELAY_FRAMES, DETAILS_PLACE, HOP, RATE_HZ, SpeechConfig
+from services.interaction.speech.speaker import CONFIG
 from services.interaction.speech.vocoder import Vocoder, log_mel
 from training.processor import multiplies_bfloat16
-from training.speech.data import Example, read
+from training.speech import details
+from training.speech.data import Example
+from training.speech.details import DetailNet
 from training.speech.loop import Losses, Plan, begin_from, train
+from training.speech.pairs import Pair, pairs
 from training.speech.teacher import VOICES, accent
 from training.speech.texts import CACHE
 
 CROP = 64  # frames
 WAVE_HZ, WAVE_SHARE, BAND_SHARE = 1000, 0.4, 0.3
+UNTOLD, NOISE = 0.1, 0.1  # share of crops of which no details are told; noise on those that are
 _FFTS = (2048, 1024, 512, 256)
 _BANDS = np.unique(np.round(np.geomspace(4, 512, 40)).astype(int)).tolist()
 
 
 def config() -> SpeechConfig:
-    return SpeechConfig(voices=VOICES, accents=tuple(accent(v) for v in VOICES))
+    return SpeechConfig(voices=VOICES, accents=tuple(accent(v) for v in VOICES), details=True)
 
 
 class Crops(NamedTuple):
@@ -41,15 +49,30 @@ class Crops(NamedTuple):
     turns: Tensor
 
 
-def crops(examples: list[Example], count: int, rng: np.random.Generator) -> Crops:
+class Crop(NamedTuple):
+    """A piece of one take: where it begins, how many of its frames there are, how much louder it is to be."""
+
+    place: int
+    begin: int
+    short: int
+    gain: np.float32
+
+
+def places(lengths: Sequence[int], count: int, rng: np.random.Generator) -> list[Crop]:
     """Where speech is, more often than by chance."""
+    found, shares = [], np.array(lengths, dtype=np.float64) / sum(lengths)
+    for place in rng.choice(len(lengths), size=count, p=shares):
+        short = max(0, CROP - lengths[place])
+        begin = int(rng.integers(0, lengths[place] + short - CROP + 1))
+        found.append(Crop(int(place), begin, short, np.float32(10.0 ** rng.uniform(-0.3, 0.15))))
+    return found
+
+
+def crops(examples: Sequence[Example], chosen: list[Crop]) -> Crops:
+    """Pieces of takes as arrays."""
     features, audio, turns = [], [], []
-    lengths = np.array([len(e.features) for e in examples], dtype=np.float64)
-    for place in rng.choice(len(examples), size=count, p=lengths / lengths.sum()):
+    for place, begin, short, gain in chosen:
         one = examples[place]
-        short = max(0, CROP - len(one.features))
-        begin = int(rng.integers(0, len(one.features) + short - CROP + 1))
-        gain = np.float32(10.0 ** rng.uniform(-0.3, 0.15))
         f, a = one.features[begin : begin + CROP], one.audio[begin * HOP : (begin + CROP) * HOP]
         t = one.turns[begin : begin + CROP]
         if short:
@@ -95,33 +118,56 @@ def wave_loss(made: Tensor, real: Tensor) -> Losses:
     return {"wave": WAVE_SHARE * wave.mean(), "bands": BAND_SHARE * (made_db - real_db).abs().mean()}
 
 
-def losses_of(net: Vocoder, examples: Callable[[int], list[Example]], batch: int) -> Callable[[int], Losses]:
+def measure(net: Vocoder, batch: Crops, rng: np.random.Generator) -> Losses:
+    """Losses of what the vocoder makes of crops."""
+    frame = torch.from_numpy(rng.integers(0, 800, size=len(batch.features)))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
+        filters = net.filter(batch.features)
+    made = net.shaped(batch.features, filters.float(), frame, batch.turns)[:, DELAY_FRAMES * HOP :]
+    real = batch.audio[:, DELAY_FRAMES * HOP : -DELAY_FRAMES * HOP]
+    parts = spectral_loss(made, real, rng.choice(_FFTS, size=2, replace=False).tolist())  # two a step: faster
+    parts["mel"] = 0.5 * (log_mel(made) - log_mel(real)).abs().mean()
+    return parts | wave_loss(made, real)
+
+
+class Singer(nn.Module):
+    """The vocoder, and what tells it details."""
+
+    def __init__(self, vocoder: Vocoder, net: DetailNet) -> None:
+        super().__init__()
+        self.vocoder, self.details = vocoder, net
+
+    def told(self, batch: Crops, given: Tensor, rng: np.random.Generator) -> Crops:
+        """The crops with details, roughly; of some with none."""
+        made = self.details(given)
+        rough = made + NOISE * torch.from_numpy(rng.standard_normal(made.shape).astype(np.float32))
+        known = torch.from_numpy((rng.random((len(made), 1, 1)) >= UNTOLD).astype(np.float32))
+        return batch._replace(features=torch.cat([batch.features[..., :DETAILS_PLACE], rough * known], dim=-1))
+
+
+def begin_singing(net: Singer, release: Path, kept: Path = details.KEPT) -> None:
+    """Take over a released vocoder and what tells it details. One that knows none has weights of chance in the place of
+    what it would do with them, which could be of any size."""
+    begin_from(net.vocoder, release, "vocoder")
+    if SpeechConfig.load(release.parent / CONFIG).details:
+        begin_from(net.details, kept, "details")
+    else:
+        nn.init.normal_(net.vocoder.filter.enter.weight.data[:, DETAILS_PLACE:], std=0.05)
+
+
+def learn(net: Singer, known: list[Pair], plan: Plan, batch: int, out: Path) -> None:
+    """Train both on takes with sound."""
+    lengths = [len(one.given) for one in known]
+    examples = [one.example for one in known]
+
     def losses(step: int) -> Losses:
         rng = np.random.default_rng((7, step))
-        features, audio, turns = crops(examples(step), batch, rng)
-        frame = torch.from_numpy(rng.integers(0, 800, size=batch))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
-            filters = net.filter(features)
-        made = net.shaped(features, filters.float(), frame, turns)[:, DELAY_FRAMES * HOP :]
-        real = audio[:, DELAY_FRAMES * HOP : -DELAY_FRAMES * HOP]
-        parts = spectral_loss(made, real, rng.choice(_FFTS, size=2, replace=False).tolist())  # two a step: faster
-        parts["mel"] = 0.5 * (log_mel(made) - log_mel(real)).abs().mean()
-        return parts | wave_loss(made, real)
+        chosen = places(lengths, batch, rng)
+        given = [details.around(known[one.place].given, one.begin, one.begin + CROP) for one in chosen]
+        told = net.told(crops(examples, chosen), torch.from_numpy(np.stack(given)), rng)
+        return measure(net.vocoder, told, rng)
 
-    return losses
-
-
-def learn(net: Vocoder, shards: Path, plan: Plan, batch: int, out: Path) -> None:
-    """Train on the shards that are there, and on those that the teacher adds meanwhile."""
-    known: dict[Path, list[Example]] = {}
-    at_hand: list[Example] = []
-
-    def examples(step: int) -> list[Example]:
-        if not at_hand or step % 200 == 0:
-            at_hand[:] = read(shards, known)
-        return at_hand
-
-    train(net, losses_of(net, examples, batch), plan, out)
+    train(net, losses, plan, out)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,13 +178,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning, at its highest")
     parser.add_argument("--begin-from", type=Path, help="a release's weights, e.g. models/speech/speech.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
+    parser.add_argument("--keep", type=Path, help="write the weights that tell details there, and be done")
     args = parser.parse_args(argv)
+    path = args.folder / "vocoder.safetensors"
+    if args.keep:
+        if not path.exists():
+            parser.error(f"--keep: {args.folder} has no vocoder.safetensors; train it first")
+        details.keep(details.load(path), args.keep)
+        return 0
     torch.manual_seed(1)
-    net = Vocoder(config())
+    net = Singer(Vocoder(config()), DetailNet())
     if args.begin_from:
-        begin_from(net, args.begin_from, "vocoder")
+        begin_singing(net, args.begin_from)
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
-    learn(net, args.folder / "shards", plan, args.batch, args.folder / "vocoder.safetensors")
+    learn(net, pairs(args.folder / "shards"), plan, args.batch, path)
     return 0
 
 

@@ -19,8 +19,9 @@ TICK_FRAMES = OUTPUT_SAMPLES // HOP
 MELS = 80
 BINS = WINDOW // 2 + 1
 PADDED_BINS = 608  # a multiple of the vector width, so that no value is computed by a scalar remainder loop
-FEATURES = 96  # 80 mels, log F0, voiced, padding
-F0_PLACE, VOICED_PLACE = MELS, MELS + 1
+DETAILS = 14  # numbers in [-1, 1] that tell the vocoder of a frame what mels do not
+FEATURES = 96  # mels, log F0, voiced, details
+F0_PLACE, VOICED_PLACE, DETAILS_PLACE = MELS, MELS + 1, MELS + 2
 PLACES = 8  # features of a frame's place in its symbol
 AHEAD = 7  # a symbol sees itself and the six that follow, as far as the text is known
 
@@ -38,8 +39,8 @@ class StackSize:
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
     """``voices`` by name, the first is ``default``; in their order ``accents``, and ``gains`` that bring each to the
-    same level. ``manners`` are those that the weights know; any other sounds like the first. ``version`` names the
-    weights and the gains."""
+    same level. ``manners`` are those that the weights know; any other sounds like the first. ``details`` says whether
+    the head draws them, up to 0.4 it did not. ``version`` names the weights and the gains."""
 
     voices: tuple[str, ...]
     accents: tuple[str, ...]
@@ -50,8 +51,9 @@ class SpeechConfig:
     encoder: StackSize = StackSize(192, 576, 4, 5)
     decoder: StackSize = StackSize(224, 672, 7, 7)
     vocoder: StackSize = StackSize(192, 576, 6, 7)
+    details: bool = False
     name: str = "speech"
-    release: str = "0.4.0"
+    release: str = "0.5.0"
     version: str = ""
 
     def save(self, path: Path) -> None:

@@ -22,7 +22,16 @@ from torch import Tensor
 from schemas.records import SpokenWord
 from services.interaction.nano.model import one_thread
 from services.interaction.protocol import DEFAULT_VOICE, SayInput, SayOutput
-from services.interaction.speech.config import F0_PLACE, FEATURES, HOP, MELS, TICK_FRAMES, VOICED_PLACE, SpeechConfig
+from services.interaction.speech.config import (
+    DETAILS_PLACE,
+    F0_PLACE,
+    FEATURES,
+    HOP,
+    MELS,
+    TICK_FRAMES,
+    VOICED_PLACE,
+    SpeechConfig,
+)
 from services.interaction.speech.g2p import ACCENTS, Phonemiser, read_lexicon
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.letters import LetterNet, speak_letters
@@ -247,13 +256,14 @@ class Speaker:
             state.vocoder = joint.pick(torch.tensor([row]))
         return samples
 
-    @staticmethod
-    def _features(out: Tensor, frames: list[Frames]) -> Tensor:
+    def _features(self, out: Tensor, frames: list[Frames]) -> Tensor:
         """The decoder's output as the vocoder wants it: voicing decided, silence around the sentence."""
         features = torch.zeros(len(frames), TICK_FRAMES, FEATURES)
         features[..., :MELS] = out[..., :MELS]
         features[..., F0_PLACE] = out[..., F0_PLACE]
         features[..., VOICED_PLACE] = (out[..., VOICED_PLACE] > 0.0).float()
+        if self.config.details:
+            features[..., DETAILS_PLACE:] = out[..., DETAILS_PLACE:].clamp(-1.0, 1.0)
         for row, one in enumerate(frames):
             for silent in (slice(0, one.begin), slice(one.spoken, TICK_FRAMES)):
                 features[row, silent, :MELS] = SILENCE

@@ -36,6 +36,7 @@ MEL_MEAN, MEL_SCALE = -5.0, 2.5
 F0_MEAN, F0_SCALE = 5.1, 0.35  # of the natural logarithm of Hz
 SILENCE = (math.log(LOG_FLOOR) - MEL_MEAN) / MEL_SCALE
 _NOISE_PERIOD = 1 << 18
+_INAUDIBLE = 2  # bins, 0 and 20 Hz: no speech lies there, and what a filter does wrong takes room from what is heard
 
 
 def mel_filters() -> Tensor:
@@ -104,7 +105,8 @@ class VocoderState:
 
 
 class Vocoder(nn.Module):
-    """See the module. ``features [n, frames, FEATURES]`` are normalised mels, F0 and voiced (0 or 1)."""
+    """See the module. ``features [n, frames, FEATURES]`` are normalised mels, F0, voiced (0 or 1), and
+    details: whatever training found to be of use there, 0 where nothing is known."""
 
     window: Tensor
     noise: Tensor
@@ -161,6 +163,7 @@ class Vocoder(nn.Module):
         shape = torch.complex(size * torch.cos(turn), size * torch.sin(turn))[..., :BINS]
         spectra = torch.fft.rfft(pieces)
         mixed = spectra[:, 0] * shape + spectra[:, 1] * breath[..., :BINS]
+        mixed[..., :_INAUDIBLE] = 0.0
         filtered = torch.cat([state.overlap, torch.fft.irfft(mixed, n=WINDOW) * self.window], dim=1)
         parts = filtered.view(n, -1, WINDOW // HOP, HOP)
         sound = parts[:, DELAY_FRAMES:, 0]
