@@ -79,6 +79,18 @@ def test_the_vocoder_learns_to_make_use_of_details(known, tmp_path):
     assert torch.equal(kept.stack.enter.weight, after["details.stack.enter.weight"])
 
 
+def test_finished_details_stay_as_they_are_while_the_vocoder_goes_on(known, tmp_path):
+    torch.manual_seed(0)
+    singer = vocoder.Singer(Vocoder(tiny.config()), details.DetailNet(tiny.DETAILS_SIZE))
+    singer.details.requires_grad_(False)
+    before = {name: p.detach().clone() for name, p in singer.named_parameters()}
+    for steps in (3, 6):  # and when it is gone on from
+        vocoder.learn(singer, known, Plan(steps, 3e-3, warm=2), 2, tmp_path / "vocoder.safetensors")
+    after = trained(tmp_path / "vocoder.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("details."))
+    assert not torch.equal(before["vocoder.filter.enter.weight"], after["vocoder.filter.enter.weight"])
+
+
 def test_some_crops_are_told_nothing():
     torch.manual_seed(0)
     singer = vocoder.Singer(Vocoder(tiny.config()), details.DetailNet(tiny.DETAILS_SIZE))

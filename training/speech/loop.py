@@ -76,10 +76,11 @@ def begin_from(net: nn.Module, weights: Path, part: str) -> None:
 
 
 def optimisers(net: nn.Module, rate: float) -> Optimizers:
-    """Muon for the blocks' matrices, AdamW for all else."""
+    """Muon for the blocks' matrices, AdamW for all else that learns."""
     turned: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for name, parameter in net.named_parameters():
+    learning = ((name, parameter) for name, parameter in net.named_parameters() if parameter.requires_grad)
+    for name, parameter in learning:
         (turned if "blocks." in name and name.endswith((".up.weight", ".down.weight")) else others).append(parameter)
     groups: Groups = [{"params": others, "weight_decay": DECAY}]
     return Optimizers([*groups, *([{"params": turned, "weight_decay": DECAY, "muon": True}] if turned else [])], rate)

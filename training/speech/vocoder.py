@@ -178,6 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning, at its highest")
     parser.add_argument("--begin-from", type=Path, help="a release's weights, e.g. models/speech/speech.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
+    parser.add_argument("--finished-details", action="store_true", help="learn no others: the head has learned these")
     parser.add_argument("--keep", type=Path, help="write the weights that tell details there, and be done")
     args = parser.parse_args(argv)
     path = args.folder / "vocoder.safetensors"
@@ -190,6 +191,7 @@ def main(argv: list[str] | None = None) -> int:
     net = Singer(Vocoder(config()), DetailNet())
     if args.begin_from:
         begin_singing(net, args.begin_from)
+    net.details.requires_grad_(not args.finished_details)
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     learn(net, pairs(args.folder / "shards"), plan, args.batch, path)
     return 0
