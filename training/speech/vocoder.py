@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from services.interaction.speech.config import DELAY_FRAMES, DETAILS_PLACE, HOP, RATE_HZ, SpeechConfig
+from services.interaction.speech.config import DELAY_FRAMES, DETAILS_PLACE, HOP, MELS, RATE_HZ, SpeechConfig
 from services.interaction.speech.speaker import CONFIG
-from services.interaction.speech.vocoder import Vocoder, log_mel
+from services.interaction.speech.vocoder import MEL_SCALE, Vocoder, log_mel
 from training.processor import multiplies_bfloat16
 from training.speech import details
 from training.speech.data import Example
@@ -80,7 +80,7 @@ def crops(examples: Sequence[Example], chosen: list[Crop]) -> Crops:
             a = np.concatenate([a, np.zeros(short * HOP, dtype=np.float32)])
             t = np.concatenate([t, np.repeat(t[-1:], short)])
         f = f.copy()
-        f[:, :80] = np.maximum(f[:, :80] + np.log(gain) / 2.5, f[:, :80].min())
+        f[:, :MELS] = np.maximum(f[:, :MELS] + np.log(gain) / MEL_SCALE, f[:, :MELS].min())
         features.append(f)
         audio.append(a * gain)
         turns.append(t)
@@ -187,6 +187,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"--keep: {args.folder} has no vocoder.safetensors; train it first")
         details.keep(details.load(path), args.keep)
         return 0
+    if args.finished_details and not (args.begin_from or path.exists()):
+        parser.error("--finished-details: there are none; --begin-from a release")
     torch.manual_seed(1)
     net = Singer(Vocoder(config()), DetailNet())
     if args.begin_from:
