@@ -153,3 +153,10 @@ def test_a_release_is_gone_on_from_with_what_tells_its_details(tmp_path, net, kn
     assert float(weights[:, DETAILS_PLACE:].abs().max()) == pytest.approx(7.0 if knows else 0.2, rel=0.2)
     same = torch.allclose(singer.details.stack.enter.weight, net.stack.enter.weight, atol=2e-3)
     assert same is knows
+
+
+def test_a_vocoder_that_was_trained_without_details_is_refused_in_a_sentence(tmp_path):
+    old = {f"avg.{name}": t for name, t in Vocoder(tiny.config()).state_dict().items()}
+    save_file(old, tmp_path / "vocoder.safetensors")
+    with pytest.raises(ValueError, match="without details"):
+        details.load(tmp_path / "vocoder.safetensors")

@@ -61,9 +61,16 @@ def told(net: DetailNet, one: Pair) -> Example:
 
 
 def load(path: Path = KEPT, size: StackSize = SIZE) -> DetailNet:
-    """A trained one: out of the vocoder's checkpoint, or as it is kept. Raises ``FileNotFoundError`` without it."""
+    """A trained one: out of the vocoder's checkpoint, or as it is kept.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the vocoder was trained without details.
+    """
     known = trained(path) or load_file(path)
     weights = {name.removeprefix("details."): t.float() for name, t in known.items() if name.startswith("details.")}
+    if not weights:
+        raise ValueError(f"{path}: a vocoder without details; train it anew, or go on from a release")
     net = DetailNet(size)
     net.load_state_dict(weights)
     return net.eval()

@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         vocoder.load_state_dict(vocoder_of(trained(args.folder / "vocoder.safetensors")))
     heads = [head.eval(), other.eval()]
     kinds = np.random.default_rng(3)  # by chance: voices take turns in the shards
-    reader = details.load(own if (own := args.folder / "vocoder.safetensors").exists() else details.KEPT)
+    reader = details.load(details.KEPT if args.begin_from else args.folder / "vocoder.safetensors")
     known = [details.told(reader, one) for one in pairs(args.folder / "shards")]
     examples = [drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one for one in known]
     lengths = [len(one.features) for one in examples]
