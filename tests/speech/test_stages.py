@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 
 import numpy as np
 import pytest
 
-from services.interaction.speech.config import HOP
+from services.interaction.speech.config import DETAILS_PLACE, HOP
 from tests.speech.voices import SMALL, networks, speaker
 from training.speech import evaluate, head, stages, tiny
 from training.speech.data import example
@@ -34,6 +35,20 @@ def test_no_sentence_to_develop_with_is_one_of_the_reports(monkeypatch):
 def test_what_the_vocoder_sings_is_as_long_as_what_it_was_given():
     one = taken("hello there", "af_heart")
     assert len(stages.sung(networks()[1], one)) == len(one.features) * HOP
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_details_are_sung_by_weights_that_know_them_and_by_no_others(monkeypatch, knows):
+    voice = speaker(dataclasses.replace(SMALL, details=knows))
+    plain = taken("hello there", "af_heart")
+    features = plain.features.copy()
+    features[:, DETAILS_PLACE:] = 0.5
+    told = dataclasses.replace(plain, features=features)
+    sounds = []
+    for one in (plain, told):
+        monkeypatch.setattr(stages, "taken", lambda text, voice, one=one: one)
+        sounds.append(stages.stages(voice)["vocoder"]("", ""))
+    assert np.array_equal(*sounds) is not knows
 
 
 def test_a_text_known_as_a_whole_is_said_to_its_end():

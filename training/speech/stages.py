@@ -7,6 +7,7 @@ chosen by them, so that the report's sentences stay new to every choice.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from schemas.ticks import OUTPUT_SAMPLES
 from services.interaction.protocol import SayInput
-from services.interaction.speech.config import DELAY_FRAMES, HOP, TICK_FRAMES
+from services.interaction.speech.config import DELAY_FRAMES, DETAILS_PLACE, HOP, TICK_FRAMES
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import Vocoder
 from training.speech import details, teacher
@@ -89,10 +90,17 @@ def at_once(speaker: Speaker, text: str, voice: str) -> Floats:
 def stages(speaker: Speaker) -> dict[str, Stage]:
     """Each adds one thing of ours to what the one before takes from the teacher."""
     head, vocoder = speaker._head, speaker._vocoder
+
+    def sing(one: Example) -> Floats:
+        features = one.features.copy()
+        if not speaker.config.details:  # weights of before would make of them what chance has left there
+            features[:, DETAILS_PLACE:] = 0.0
+        return sung(vocoder, dataclasses.replace(one, features=features))
+
     return {
         "teacher": by_teacher,
-        "vocoder": lambda text, voice: sung(vocoder, taken(text, voice)),
-        "mels": lambda text, voice: sung(vocoder, drawn(head, taken(text, voice))),
+        "vocoder": lambda text, voice: sing(taken(text, voice)),
+        "mels": lambda text, voice: sing(drawn(head, taken(text, voice))),
         "whole": lambda text, voice: at_once(speaker, text, voice),
         "served": lambda text, voice: say(speaker, text, voice),
     }
