@@ -103,6 +103,43 @@ def test_a_shard_is_read_as_it_was_written(tmp_path, nets):
         assert np.abs(was.features - now.features).max() < 2e-3
 
 
+def test_other_networks_tell_a_shard_anew_from_kept_states(tmp_path, nets):
+    """As they would have told it at first; what the teacher tells stays."""
+    hums = [tiny.hum(text, teacher.VOICES[2]) for text in TEXTS[:3]]
+    murmured = dataclasses.replace(tiny.imagined(tiny.murmured(hums[0])), level_db=-6.0, bright_db=-4.0)
+    takes = [murmured, *(tiny.imagined(one) for one in hums[1:])]
+    torch.manual_seed(2)
+    others = sketches.Readers(mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval())
+    shard, states, wanted = tmp_path / "0000.npz", tmp_path / "0000.npy", tmp_path / "other.npz"
+    sketches.save_shard(shard, [sketches.example(take, nets) for take in takes])
+    sketches.save_states(states, takes)
+    sketches.retell(shard, states, others)
+    sketches.save_shard(wanted, [sketches.example(take, others) for take in takes])
+    for was, now in zip(sketches.read_shard(wanted), sketches.read_shard(shard), strict=True):
+        assert (was.manners == now.manners).all()
+        assert (was.durations == now.durations).all()
+        apart = np.abs(was.features - now.features)
+        assert apart[:, :MELS].max() < 0.02 and apart[:, DETAILS_PLACE:].max() < 0.02
+    np.save(states, np.load(states)[1:])
+    with pytest.raises(ValueError, match="frames"):
+        sketches.retell(shard, states, others)
+
+
+def test_what_a_manner_adds_to_the_sound_is_not_in_the_states(folder):
+    """So mels are learned without it."""
+    one = tiny.joined_takes(folder / "shards/0000.npz")[0]
+    added = mels.shelf(3.0) + np.float32(4.0 * np.log(10.0) / 20 / MEL_SCALE)
+    features = one.example.features.copy()
+    features[:, :MELS] += added
+    louder = dataclasses.replace(
+        one, example=dataclasses.replace(one.example, features=features), level_db=4.0, bright_db=3.0
+    )
+    assert np.allclose(mels.plain(louder), mels.plain(one), atol=1e-5)
+    assert np.allclose(mels.plain(one), one.example.features[:, :MELS])
+    decibels = mels.shelf(3.0) * MEL_SCALE * 20 / np.log(10.0)
+    assert decibels[0] < 0.01 and decibels[-1] == pytest.approx(3.0, rel=0.01)
+
+
 def test_nothing_that_is_held_out_is_sketched_and_voices_take_turns(monkeypatch):
     opened = [f"The {word} was there on Monday." for word in ("house", "dog", "river", "table", "garden") * 40]
     numbered = [text.replace("Monday", f"Monday, {n}") for n, text in enumerate(opened)]

@@ -1,6 +1,7 @@
 """Learns to read mels off the states that the teacher gives to its generator, from takes that have both.
 
-So sentences need not be spoken for the head to learn them (``sketches``).
+So sentences need not be spoken for the head to learn them (``sketches``). Takes in manners teach it F0 that plain ones
+never have; what their manner adds to the sound afterwards is taken off again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from torch.nn import functional as F
 
 from services.interaction.speech.config import MELS, StackSize
 from services.interaction.speech.layers import Stack
-from services.interaction.speech.vocoder import MEL_SCALE, mel_filters
+from services.interaction.speech.vocoder import MEL_SCALE, SILENCE, mel_edges, mel_filters
+from training.speech import manners
 from training.speech.loop import Losses, Plan, train, trained
-from training.speech.pairs import GIVEN, PLAIN, Pair, pairs
+from training.speech.pairs import GIVEN, Pair, pairs
 from training.speech.texts import CACHE
 
 KEPT = Path("models/speech-teacher/mels.safetensors")  # of the released voices' teacher
@@ -28,6 +30,7 @@ SIZE = StackSize(256, 768, 4, 9)
 AHEAD = 8  # frames of states that are seen before a frame's mels are told
 CROP = 128  # frames
 HELD_BACK = 25  # every so many takes are only measured on
+_AT_FLOOR = np.float32(1e-4)  # so near is silence
 Floats = npt.NDArray[np.float32]
 
 
@@ -57,7 +60,21 @@ def loudness(mels: Floats) -> float:
     return 0.5 * float(np.log(np.square(found[found > 0.05 * found.max()]).mean()))
 
 
-def crops(known: list[Pair], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def shelf(db: float) -> Floats:
+    """``[MELS]``: what ``manners.shelf`` adds to normalised log-mels."""
+    added: Floats = (np.log(manners.shelf(mel_edges()[1:-1], db)) / MEL_SCALE).astype(np.float32)
+    return added
+
+
+def plain(one: Pair) -> Floats:
+    """``[frames, MELS]`` of a take as the states alone make it. What is silence stays that."""
+    added = shelf(one.bright_db) + np.float32(one.level_db * np.log(10.0) / 20 / MEL_SCALE)
+    heard, floor = one.example.features[:, :MELS], np.float32(SILENCE)
+    found: Floats = np.where(heard <= floor + _AT_FLOOR, floor, np.maximum(heard - added, floor))
+    return found
+
+
+def crops(known: list[Pair], heard: list[Floats], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """States and mels of some stretches of ``CROP`` frames."""
     lengths = np.array([len(one.given) for one in known], dtype=np.float64)
     given, mels = [], []
@@ -67,16 +84,17 @@ def crops(known: list[Pair], count: int, rng: np.random.Generator) -> tuple[Tens
         short = max(0, CROP - len(one.given))
         ends = [(0, short), (0, 0)]
         given.append(np.pad(one.given[begin : begin + CROP].astype(np.float32), ends, mode="edge"))
-        mels.append(np.pad(one.example.features[begin : begin + CROP, :MELS], ends, mode="edge"))
+        mels.append(np.pad(heard[place][begin : begin + CROP], ends, mode="edge"))
     return torch.from_numpy(np.stack(given)), torch.from_numpy(np.stack(mels))
 
 
 def learn(net: MelNet, known: list[Pair], plan: Plan, batch: int, out: Path) -> None:
     """Train on all pairs but every ``HELD_BACK``-th."""
     taught = [one for place, one in enumerate(known) if place % HELD_BACK]
+    heard = [plain(one) for one in taught]
 
     def losses(step: int) -> Losses:
-        given, mels = crops(taught, batch, np.random.default_rng((13, step)))
+        given, mels = crops(taught, heard, batch, np.random.default_rng((13, step)))
         apart = net(given) - mels
         return {"mel": apart.abs().mean(), "edges": (apart[:, 1:] - apart[:, :-1]).abs().mean()}
 
@@ -84,11 +102,10 @@ def learn(net: MelNet, known: list[Pair], plan: Plan, batch: int, out: Path) -> 
 
 
 @torch.inference_mode()
-def error(net: MelNet, known: list[Pair]) -> float:
-    """Mean difference of mels on the pairs that were held back."""
-    held = known[::HELD_BACK]
+def error(net: MelNet, held: list[Pair]) -> float:
+    """Mean difference of mels."""
     told = [net(torch.from_numpy(one.given.astype(np.float32))[None])[0].numpy() for one in held]
-    apart = [mels - one.example.features[:, :MELS] for mels, one in zip(told, held, strict=True)]
+    apart = [mels - plain(one) for mels, one in zip(told, held, strict=True)]
     return float(np.abs(np.concatenate(apart)).mean())
 
 
@@ -110,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end then at the latest")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning, at its highest")
+    parser.add_argument("--begin-from", type=Path, help="kept weights, e.g. models/speech-teacher/mels.safetensors")
     parser.add_argument("--folder", type=Path, default=CACHE)
     parser.add_argument("--keep", type=Path, help="write the trained weights there, in half precision, and be done")
     args = parser.parse_args(argv)
@@ -119,10 +137,15 @@ def main(argv: list[str] | None = None) -> int:
         keep(load(args.folder / "mels.safetensors"), args.keep)
         return 0
     torch.manual_seed(4)
-    known, path = pairs(args.folder / "shards", PLAIN), args.folder / "mels.safetensors"
+    known, path = pairs(args.folder / "shards"), args.folder / "mels.safetensors"
     print(f"{len(known)} takes, {sum(len(one.given) for one in known) / 80:.0f} s", flush=True)
-    learn(MelNet(), known, Plan(args.steps, args.rate, seconds=60 * args.minutes), args.batch, path)
-    print(f"mels of held-back takes: {error(load(path), known):.4f} apart", flush=True)
+    net = load(args.begin_from) if args.begin_from else MelNet()
+    learn(net, known, Plan(args.steps, args.rate, seconds=60 * args.minutes), args.batch, path)
+    held = known[::HELD_BACK]
+    bent = [one for one in held if one.example.manners.any()]
+    for name, ones in (("all", held), ("in manners", bent)):
+        if ones:
+            print(f"mels of takes held back, {name}: {error(load(path), ones):.4f} apart", flush=True)
     return 0
 
 

@@ -16,17 +16,19 @@ from training.speech.synth import Raw, read_shard
 from training.speech.teacher import VOICES
 
 GIVEN = WIDTH + 1 + len(VOICES)  # states, F0 and voice of a frame
-PLAIN = "[0-9]*[0-9].npz"  # shards without a manner
 _STATE_SCALE, _HZ_FLOOR = 3.0, 10.0
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Of one take, without the silence around it: ``given [frames, GIVEN]``, in half precision, and what was heard."""
+    """Of one take, without the silence around it: ``given [frames, GIVEN]``, in half precision, and what was heard.
+    ``level_db`` and ``bright_db`` of it are its manner's and not in the states."""
 
     given: npt.NDArray[np.float16]
     example: Example
+    level_db: float = 0.0
+    bright_db: float = 0.0
 
 
 def inputs(take: Sketch) -> Floats:
@@ -41,7 +43,7 @@ def inputs(take: Sketch) -> Floats:
 def joined(take: Sketch, raw: Raw) -> Pair:
     """A sketch and the take that was spoken from it."""
     _, first, last = trimmed(raw.durations.astype(np.int64))
-    return Pair(inputs(take)[first:last].astype(np.float16), example(raw))
+    return Pair(inputs(take)[first:last].astype(np.float16), example(raw), take.level_db, take.bright_db)
 
 
 @lru_cache(maxsize=1)
@@ -61,9 +63,9 @@ def sketch_of(raw: Raw) -> Sketch | None:
     return take
 
 
-def pairs(folder: Path, shards: str = "*[0-9].npz") -> list[Pair]:
+def pairs(folder: Path) -> list[Pair]:
     """Of all takes that were spoken. Raises ``FileNotFoundError`` when there is none."""
-    raws = (raw for path in sorted(folder.glob(shards)) for raw in read_shard(path))
+    raws = (raw for path in sorted(folder.glob("*[0-9].npz")) for raw in read_shard(path))
     found = [joined(take, raw) for raw in raws if (take := sketch_of(raw)) is not None]
     if not found:
         raise FileNotFoundError(f"{folder}: no takes to learn from (python -m training.speech.synth)")

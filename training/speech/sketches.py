@@ -10,12 +10,13 @@ balanced. Those in manners are shards of their own.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 import sys
 import time
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, FEATURES, MELS, RATE_HZ, VOICED_PLACE
+from schemas.records import Manner
+from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, FEATURES, MELS, VOICED_PLACE
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
 from training.speech import details, manner_texts, manners, mels, teacher, texts
 from training.speech.data import Example, manners_of, pitch, trimmed
@@ -37,6 +39,7 @@ SHARD = 256
 ASSISTANT = 4000  # sentences with numbers and names
 LOUDNESS = 2.911
 """``loudness`` of a take at the level that training brings takes to: mean of 832 (35 minutes), deviation 0.017."""
+_MANNERS = tuple(Manner)
 _SOUNDS = 0.003  # of the loudest frame's amplitude: as ``data.features``
 Floats = npt.NDArray[np.float32]
 Draw = Callable[[], Sketch]
@@ -58,14 +61,6 @@ def plan(seed: int = 0) -> list[tuple[str, str]]:
     return spoken
 
 
-@lru_cache(maxsize=1)
-def _centres() -> npt.NDArray[np.float64]:
-    """Hz of each mel band."""
-    mels = np.linspace(0.0, 2595.0 * np.log10(1.0 + RATE_HZ / 2 / 700.0), MELS + 2)[1:-1]
-    centres: npt.NDArray[np.float64] = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
-    return centres
-
-
 class Readers(NamedTuple):
     """What is read off the teacher's states."""
 
@@ -74,14 +69,18 @@ class Readers(NamedTuple):
 
 
 @torch.inference_mode()
+def _mels(given: Floats, nets: Readers, level_db: float, bright_db: float) -> Floats:
+    """``[frames, MELS]`` at the level that training brings takes to, but for what the manner adds."""
+    heard: Floats = nets.mels(torch.from_numpy(given)[None])[0].numpy() + mels.shelf(bright_db)
+    above = LOUDNESS + level_db / 20 * np.log(10.0) - loudness(heard)
+    told: Floats = np.maximum(heard + np.float32(above / MEL_SCALE), np.float32(SILENCE))
+    return told
+
+
 def features(take: Sketch, nets: Readers, first: int, last: int) -> Floats:
-    """``[last - first, FEATURES]`` of a sketch as ``data.features`` has them of a take with sound: at the same level,
-    but for what the manner adds; and its details."""
+    """``[last - first, FEATURES]`` of a sketch as ``data.features`` has them of a take with sound, and its details."""
     given = inputs(take)[first:last]
-    heard: Floats = nets.mels(torch.from_numpy(given)[None])[0].numpy()
-    heard = heard + (np.log(manners.shelf(_centres(), take.bright_db)) / MEL_SCALE).astype(np.float32)
-    above = LOUDNESS + take.level_db / 20 * np.log(10.0) - loudness(heard)
-    heard = np.maximum(heard + np.float32(above / MEL_SCALE), SILENCE)
+    heard = _mels(given, nets, take.level_db, take.bright_db)
     loud = amplitudes(heard)
     log, voiced = pitch(take.f0[first:last], np.asarray(loud > _SOUNDS * loud.max()))
     out = np.zeros((last - first, FEATURES), dtype=np.float32)
@@ -103,6 +102,25 @@ def example(take: Sketch, nets: Readers) -> Example:
         manners_of(take.symbols, take.manners),
         np.empty(0),
     )
+
+
+def retold(one: Example, given: Floats, nets: Readers) -> Example:
+    """A sketch whose mels and details other networks read off the same states, ``given [frames, GIVEN]``."""
+    delivery = manners.DELIVERIES[_MANNERS[one.manners[0]]]
+    drawn = one.features.copy()
+    drawn[:, :MELS] = _mels(given, nets, delivery.level_db, delivery.bright_db)
+    drawn[:, DETAILS_PLACE:] = details.details(nets.details, given)
+    return dataclasses.replace(one, features=drawn)
+
+
+def retell(shard: Path, states: Path, nets: Readers) -> None:
+    """All sketches of a shard. Raises ``ValueError`` when the states are others'."""
+    examples, given = read_shard(shard), np.load(states, mmap_mode="r")
+    ends = np.cumsum([len(one.features) for one in examples])
+    if ends[-1] != len(given):
+        raise ValueError(f"{states}: {len(given)} frames, but {shard} has {ends[-1]}")
+    rows = zip(examples, np.split(given, ends[:-1]), strict=True)
+    save_shard(shard, [retold(one, own.astype(np.float32), nets) for one, own in rows])
 
 
 def save_shard(path: Path, examples: list[Example]) -> float:
@@ -135,6 +153,15 @@ def read_shard(path: Path) -> list[Example]:
     return out
 
 
+def save_states(path: Path, takes: list[Sketch]) -> None:
+    """``[frames, GIVEN]`` of all takes of a shard, in half precision: 0.3 GB an hour."""
+    cut = [trimmed(take.durations.astype(np.int64))[1:] for take in takes]
+    rows = [inputs(take)[first:last].astype(np.float16) for take, (first, last) in zip(takes, cut, strict=True)]
+    aside = path.with_suffix(".tmp.npy")
+    np.save(aside, np.concatenate(rows))
+    aside.replace(path)
+
+
 def readers(folder: Path) -> Readers:
     """Those that were trained in a folder, or else those that are kept."""
     heard, fine = folder / "mels.safetensors", folder / "vocoder.safetensors"
@@ -158,17 +185,28 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, help="make no more than so many")
     parser.add_argument("--share", type=share, default="1/1", help="the k-th of n processes side by side, e.g. 1/2")
+    parser.add_argument("--keep-states", action="store_true", help="so that they can be told anew: 0.3 GB an hour")
+    parser.add_argument("--anew", action="store_true", help="read mels and details off states that were kept again")
     parser.add_argument("--folder", type=Path, default=texts.CACHE)
     args = parser.parse_args(argv)
     which, of = args.share
     torch.set_num_threads(1)
-    out, nets = args.folder / "sketches", readers(args.folder)
+    out, states, nets = args.folder / "sketches", args.folder / "states", readers(args.folder)
     out.mkdir(parents=True, exist_ok=True)
+    states.mkdir(exist_ok=True)
     todo, started, total = jobs()[: args.shards], time.monotonic(), 0.0
     for place, (name, draws) in enumerate(todo, 1):
-        if (out / name).exists() or place % of != which - 1:
+        shard, given = out / name, (states / name).with_suffix(".npy")
+        if place % of != which - 1 or (shard.exists() and not (args.anew and given.exists())):
             continue
-        total += save_shard(out / name, [example(draw(), nets) for draw in draws])
+        if shard.exists():
+            retell(shard, given, nets)
+            print(f"[{place}/{len(todo)}] told anew after {time.monotonic() - started:.0f} s", flush=True)
+            continue
+        takes = [draw() for draw in draws]
+        if args.keep_states:
+            save_states(given, takes)
+        total += save_shard(shard, [example(take, nets) for take in takes])
         print(f"[{place}/{len(todo)}] {total:.0f} s of speech in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

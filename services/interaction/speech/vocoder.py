@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,13 +40,17 @@ _NOISE_PERIOD = 1 << 18
 _INAUDIBLE = 2  # bins, 0 and 20 Hz: no speech lies there, and what a filter does wrong takes room from what is heard
 
 
-def mel_filters() -> Tensor:
-    """``[BINS, MELS]``: triangles, evenly spaced in mels from 0 to 12 kHz, of unit area as far as bins allow."""
-    def to_mel(hz: float) -> float:
-        return 2595.0 * math.log10(1.0 + hz / 700.0)
+def mel_edges() -> npt.NDArray[np.float64]:
+    """``[MELS + 2]`` Hz, evenly spaced in mels from 0 to 12 kHz: band ``k`` rises from edge ``k`` to the next one and
+    falls to the one after."""
+    mels = np.linspace(0.0, 2595.0 * math.log10(1.0 + RATE_HZ / 2 / 700.0), MELS + 2)
+    edges: npt.NDArray[np.float64] = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    return edges
 
-    mels = np.linspace(0.0, to_mel(RATE_HZ / 2), MELS + 2)
-    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+
+def mel_filters() -> Tensor:
+    """``[BINS, MELS]``: triangles of unit area as far as bins allow."""
+    edges = mel_edges()
     hz = np.arange(BINS) * RATE_HZ / WINDOW
     up = (hz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - hz[:, None]) / (edges[2:] - edges[1:-1])
