@@ -25,11 +25,11 @@ from infra.eval.speech.lines import Spoken, Stop, spoken_lines, told_lines
 from infra.eval.speech.page import section
 from infra.eval.speech.rows import rows_of, targets
 from infra.eval.speech.score import near_last, same_last, score
-from infra.eval.speech.script import TeacherLine
+from infra.eval.speech.script import TeacherCut, TeacherLine
 from infra.eval.take import Observation
 from schemas.records import ContextEntry
 from training.phrases import TRAINING
-from training.speech import synth, texts
+from training.speech import synth, teacher_figures, texts
 from training.speech.teacher_figures import list_sha256
 
 SUITE = load_suite(script.FILE)
@@ -233,6 +233,28 @@ def test_an_interruption_is_judged_by_what_the_context_has() -> None:
     assert {name: value for name, (value, _) in seen.items()} == {
         "interrupt_audio_ended": 1.0, "interrupt_last_word": 0.0, "interrupt_last_word_near": 1.0,
     }  # fmt: skip
+
+
+def test_beside_a_broken_line_stands_what_is_heard_of_the_teachers() -> None:
+    quiet = Stop(9, np.zeros(4800, np.int16))
+    lines = [
+        spoken("interruption", "one two three four", "one two", stop=quiet),
+        spoken("interruption", "five six seven eight", "five", stop=None),  # said to its end: counts for nothing
+    ]
+    cuts = [TeacherCut("anna", "one two three four", "one two three", "one two three four"),
+            TeacherCut("anna", "five six seven eight", "five six", "five six")]  # fmt: skip
+    seen = values(score(lines, hearing(anna="one two"), [], cuts))
+    assert {name: value for name, (value, _) in seen.items() if name.endswith("_teacher")} == {
+        "interrupt_last_word_teacher": 0.0, "interrupt_last_word_near_teacher": 1.0,
+    }  # fmt: skip
+
+
+def test_every_broken_line_of_the_suite_has_the_teachers() -> None:
+    broken = sorted((s.model_voice, s.results[line.key]) for s, line in LINES if line.kind is LineKind.INTERRUPTION)
+    cuts = script.teacher().cuts
+    assert sorted((cut.voice, cut.text) for cut in cuts) == broken
+    assert all(len(cut.said.split()) >= 3 for cut in cuts)
+    assert teacher_figures.broken_off() == [(cut.text, cut.voice) for cut in cuts]
 
 
 # --- rows and page ------------------------------------------------------------------------------------------------

@@ -28,7 +28,10 @@ METRICS: tuple[Metric, ...] = (
            says="yields after whose tick nothing is heard above -50 dBFS"),
     Metric("interrupt_last_word", ROW, "share", How.RATE, 1,
            says="the assistant's last word in the shared context is the last that Whisper hears"),
+    Metric("interrupt_last_word_teacher", ROW, "share", How.RATE,
+           says="the teacher's: of its sound of these lines, ended behind a word, that is the last one heard"),
     Metric("interrupt_last_word_near", ROW, "share", How.RATE, 1, says="the same, or one of the two has a word more"),
+    Metric("interrupt_last_word_near_teacher", ROW, "share", How.RATE, says="the teacher's, so"),
 )  # fmt: skip
 COST = Metric(RTF, ROW, "cores", How.P50, -1, target=0.04, says="cores a speaking session keeps busy, head and vocoder")
 

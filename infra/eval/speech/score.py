@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from infra.eval.scenario import LineKind
 from infra.eval.speech.judge import Judgement
 from infra.eval.speech.lines import Spoken
-from infra.eval.speech.script import TeacherLine
+from infra.eval.speech.script import TeacherCut, TeacherLine
 from infra.eval.take import Observation
 from training.speech.listen import plain_words, word_errors
 
@@ -15,18 +15,31 @@ Judging = Callable[[Spoken, Sequence[str]], Judgement]
 """Who listens: a line and the words that were to be heard."""
 
 
-def score(lines: Iterable[Spoken], judge: Judging, teacher: Sequence[TeacherLine]) -> list[Observation]:
-    """Everything that these lines say about the voice; the teacher's figures stand beside those of its sentences."""
+def score(
+    lines: Iterable[Spoken], judge: Judging, teacher: Sequence[TeacherLine], cuts: Sequence[TeacherCut] = ()
+) -> list[Observation]:
+    """Everything that these lines say about the voice; the teacher's figures stand beside those of its sentences, and
+    of its own sound of the lines that were broken off."""
     by_text = {(line.voice, line.text): line for line in teacher}
-    return [seen for spoken in lines for seen in _score(spoken, judge, by_text)]
+    ended = {(cut.voice, cut.text): cut for cut in cuts}
+    return [seen for spoken in lines for seen in _score(spoken, judge, by_text, ended)]
 
 
-def _score(spoken: Spoken, judge: Judging, teacher: dict[tuple[str, str], TeacherLine]) -> Iterator[Observation]:
+def _score(
+    spoken: Spoken,
+    judge: Judging,
+    teacher: dict[tuple[str, str], TeacherLine],
+    cuts: dict[tuple[str, str], TeacherCut],
+) -> Iterator[Observation]:
     kind = spoken.line.kind
     if kind is LineKind.PICTURE:
         return
     if kind is LineKind.INTERRUPTION:
         yield from interruption(spoken, judge)
+        if spoken.stop is not None and (theirs_ended := cuts.get((spoken.voice, spoken.text))) is not None:
+            said, got = theirs_ended.said.split(), theirs_ended.heard.split()
+            yield _see("interrupt_last_word_teacher", spoken, same_last(said, got))
+            yield _see("interrupt_last_word_near_teacher", spoken, near_last(said, got))
         return
     wanted = plain_words(spoken.text)
     if spoken.told is not None:

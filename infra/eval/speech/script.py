@@ -25,6 +25,15 @@ class TeacherLine(msgspec.Struct, frozen=True):
     heard: str = ""
 
 
+class TeacherCut(msgspec.Struct, frozen=True):
+    """A line of which the teacher's sound was ended after a word: ``said`` of it, and ``heard`` by the recogniser."""
+
+    voice: str
+    text: str
+    said: str
+    heard: str
+
+
 class Teacher(msgspec.Struct, frozen=True, kw_only=True):
     """Made by ``training.speech.teacher_figures``; users need no Kokoro to compare with it."""
 
@@ -35,6 +44,7 @@ class Teacher(msgspec.Struct, frozen=True, kw_only=True):
     sentences_from: str
     sentences_sha256: str
     sentences: list[TeacherLine]
+    cuts: list[TeacherCut] = []
 
 
 @lru_cache(maxsize=1)
