@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -18,7 +19,7 @@ from services.interaction.speech.layers import Stack
 from services.interaction.speech.speaker import Speaker
 from services.interaction.speech.vocoder import F0_MEAN, Vocoder
 from tests.speech.voices import samples, say, ticks
-from training.speech import served, teacher, tiny
+from training.speech import served, teacher, teacher_figures, tiny
 from training.speech.data import LEVEL, level, manners_of, read, source_turns
 from training.speech.export import emphasised, export
 from training.speech.head import horizons
@@ -220,3 +221,29 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
     save_file({name: t for name, t in tensors.items() if "momentum" not in name}, path)
     with pytest.raises(ValueError, match="another optimizer"):
         train(net, lambda _: {}, Plan(2, 1e-2), path)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(2, "^ðə hˈWs"), (3, "^ðə hˈWs, twˈɛnti fˈIv"), (4, "^ðə hˈWs, twˈɛnti fˈIv dˈɑɡz")]
+)
+def test_the_teacher_is_stopped_behind_a_word_and_before_its_mark(count, said):
+    take = tiny.hum("the house, 25 dogs slept", VOICES[0])
+    assert take.symbols.startswith(said)
+    stopped = teacher_figures.stopped_after(take, count)
+    end = int(take.durations[: len(said)].sum()) * HOP
+    assert (stopped[:end] == take.audio[:end]).all() and np.abs(stopped[end - HOP : end]).max() > 0
+    assert len(stopped) == end + (25 + 200) * RATE_HZ // 1000
+    assert not stopped[end + 25 * RATE_HZ // 1000 :].any()
+
+
+def test_more_blocks_than_a_release_has_change_nothing_at_first(tmp_path):
+    torch.manual_seed(0)
+    old = Vocoder(tiny.config())
+    save_file({f"vocoder.{name}": t for name, t in old.state_dict().items()}, tmp_path / "speech.safetensors")
+    deeper = dataclasses.replace(tiny.config(), vocoder=dataclasses.replace(tiny.config().vocoder, blocks=4))
+    new = Vocoder(deeper)
+    begin_from(new, tmp_path / "speech.safetensors", "vocoder")
+    values = torch.randn(1, 20, FEATURES)
+    assert torch.equal(new.filter(values), old.filter(values))
+    with pytest.raises(RuntimeError):
+        begin_from(Vocoder(tiny.config()), tmp_path / "speech.safetensors", "head")

@@ -64,15 +64,19 @@ def trained(path: Path) -> dict[str, Tensor]:
 
 
 def begin_from(net: nn.Module, weights: Path, part: str) -> None:
-    """Take over a released ``part`` (``head``, ``vocoder``, ``letters``); what the release does not know stays new.
+    """Take over a released ``part`` (``head``, ``vocoder``, ``letters``); what the release does not know stays new, and
+    blocks more than it has begin by changing nothing.
 
     Raises:
         RuntimeError: it is of another shape, or knows more than the network.
     """
     released = {name[len(part) + 1 :]: t.float() for name, t in load_file(weights).items() if name.startswith(part)}
-    unknown = net.load_state_dict(released, strict=False).unexpected_keys
+    missing, unknown = net.load_state_dict(released, strict=False)
     if unknown or not released:
         raise RuntimeError(f"{weights}: {part} does not fit: {unknown or 'nothing of it there'}")
+    for name in missing:
+        if "blocks." in name and name.endswith(".down.weight"):
+            nn.init.zeros_(net.get_parameter(name))
 
 
 def optimisers(net: nn.Module, rate: float) -> Optimizers:

@@ -69,11 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     reader = details.load(details.KEPT if args.begin_from else args.folder / "vocoder.safetensors")
     known = [details.told(reader, one) for one in pairs(args.folder / "shards")]
     examples = [drawn(heads[kind == 1], one) if (kind := int(kinds.integers(REAL))) else one for one in known]
-    lengths = [len(one.features) for one in examples]
 
     def losses(step: int) -> Losses:
         rng = np.random.default_rng((7, step))
-        return measure(vocoder, crops(examples, places(lengths, args.batch, rng)), rng)
+        return measure(vocoder, crops(examples, places(examples, args.batch, rng)), rng)
 
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
     train(vocoder, losses, plan, args.folder / "tuned.safetensors")

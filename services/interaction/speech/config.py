@@ -50,7 +50,7 @@ class SpeechConfig:
     embedding: int = 64
     encoder: StackSize = StackSize(192, 576, 4, 5)
     decoder: StackSize = StackSize(224, 672, 7, 7)
-    vocoder: StackSize = StackSize(192, 576, 6, 7)
+    vocoder: StackSize = StackSize(192, 576, 8, 7)
     details: bool = False
     name: str = "speech"
     release: str = "0.5.0"
