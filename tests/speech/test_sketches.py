@@ -94,7 +94,7 @@ def test_a_shard_is_read_as_it_was_written(tmp_path, nets):
     takes = [tiny.imagined(tiny.murmured(tiny.hum(text, teacher.VOICES[2]))) for text in TEXTS[:3]]
     made = [sketches.example(take, nets) for take in takes]
     seconds = sketches.save_shard(tmp_path / "0000.npz", made)
-    assert seconds == sum(len(one.features) for one in made) / 80
+    assert seconds == sum(len(one.features) for one in made) * 0.0125
     for was, now in zip(made, read(tmp_path, shard=sketches.read_shard), strict=True):
         assert (was.text, was.voice, was.symbols) == (now.text, now.voice, now.symbols)
         assert (was.durations == now.durations).all()

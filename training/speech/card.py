@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
-from services.interaction.speech.config import DETAILS, SpeechConfig, StackSize
+from services.interaction.speech.config import DETAILS, RATE_HZ, SpeechConfig, StackSize
 from services.interaction.speech.letters import LetterNet
 from services.interaction.speech.speaker import CONFIG, WEIGHTS
 from training.speech import sketches
-from training.speech.data import read
+from training.speech.data import read, seconds
 from training.speech.export import EMPHASIS, MODEL
 from training.speech.letters import measure
 from training.speech.texts import CACHE
@@ -102,12 +102,12 @@ def size(stack: StackSize) -> str:
 
 def hours(shards: Path, pattern: str) -> tuple[float, int]:
     """Hours and sentences of the takes that were learned from."""
-    seconds, count = 0.0, 0
+    samples, count = 0, 0
     for path in shards.glob(pattern):
         with np.load(path) as shard:
-            seconds += len(shard["pcm"]) / 24_000
+            samples += len(shard["pcm"])
             count += len(json.loads(str(shard["meta"])))
-    return seconds / 3600, count
+    return samples / RATE_HZ / 3600, count
 
 
 def sketched(folder: Path) -> str:
@@ -115,7 +115,7 @@ def sketched(folder: Path) -> str:
     shards = read(folder, shard=sketches.read_shard)
     if not shards:
         return ""
-    spoken = sum(len(one.features) for one in shards) / 80 / 3600
+    spoken = seconds(shards) / 3600
     bent = sum(one.manners.any() for one in shards)
     return f"""
 The head learned from {spoken:.1f} hours more, {len(shards)} sentences ({bent} in manners), without sound: durations

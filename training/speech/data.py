@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,11 @@ def example(take: Raw) -> Example:
 def spoken(path: Path) -> list[Example]:
     """All takes of a shard."""
     return [example(take) for take in read_shard(path)]
+
+
+def seconds(examples: Iterable[Example]) -> float:
+    """Of speech, all together."""
+    return sum(len(one.features) for one in examples) * HOP / RATE_HZ
 
 
 def read(

@@ -21,6 +21,7 @@ from services.interaction.speech.config import MELS, StackSize
 from services.interaction.speech.layers import Stack
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE, mel_edges, mel_filters
 from training.speech import manners
+from training.speech.data import seconds
 from training.speech.loop import Losses, Plan, train, trained
 from training.speech.pairs import GIVEN, Pair, pairs
 from training.speech.texts import CACHE
@@ -137,9 +138,13 @@ def main(argv: list[str] | None = None) -> int:
         keep(load(args.folder / "mels.safetensors"), args.keep)
         return 0
     torch.manual_seed(4)
-    known, path = pairs(args.folder / "shards"), args.folder / "mels.safetensors"
-    print(f"{len(known)} takes, {sum(len(one.given) for one in known) / 80:.0f} s", flush=True)
-    net = load(args.begin_from) if args.begin_from else MelNet()
+    path = args.folder / "mels.safetensors"
+    try:
+        net = load(args.begin_from) if args.begin_from else MelNet()
+        known = pairs(args.folder / "shards")
+    except FileNotFoundError as why:
+        parser.error(str(why))
+    print(f"{len(known)} takes, {seconds(one.example for one in known):.0f} s", flush=True)
     learn(net, known, Plan(args.steps, args.rate, seconds=60 * args.minutes), args.batch, path)
     held = known[::HELD_BACK]
     bent = [one for one in held if one.example.manners.any()]

@@ -28,7 +28,7 @@ from schemas.records import Manner
 from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, FEATURES, MELS, VOICED_PLACE
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
 from training.speech import details, manner_texts, manners, mels, teacher, texts
-from training.speech.data import Example, manners_of, pitch, trimmed
+from training.speech.data import Example, manners_of, pitch, seconds, trimmed
 from training.speech.details import DetailNet
 from training.speech.mels import MelNet, amplitudes, loudness
 from training.speech.pairs import inputs
@@ -135,7 +135,7 @@ def save_shard(path: Path, examples: list[Example]) -> float:
         meta=np.array(json.dumps(meta)),
     )
     aside.replace(path)
-    return sum(len(e.features) for e in examples) / 80
+    return seconds(examples)
 
 
 def read_shard(path: Path) -> list[Example]:

@@ -193,11 +193,15 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--finished-details: there are none; --begin-from a release")
     torch.manual_seed(1)
     net = Singer(Vocoder(config()), DetailNet())
-    if args.begin_from:
-        begin_singing(net, args.begin_from)
+    try:
+        if args.begin_from:
+            begin_singing(net, args.begin_from)
+        known = pairs(args.folder / "shards")
+    except (FileNotFoundError, RuntimeError, ValueError) as why:
+        parser.error(str(why))
     net.details.requires_grad_(not args.finished_details)
     plan = Plan(args.steps, args.rate, seconds=60 * args.minutes)
-    learn(net, pairs(args.folder / "shards"), plan, args.batch, path)
+    learn(net, known, plan, args.batch, path)
     return 0
 
 
