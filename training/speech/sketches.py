@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--shards", type=int, help="make no more than so many")
     parser.add_argument("--share", type=share, default="1/1", help="the k-th of n processes side by side, e.g. 1/2")
     parser.add_argument("--keep-states", action="store_true", help="so that they can be told anew: 0.3 GB an hour")
-    parser.add_argument("--anew", action="store_true", help="read mels and details off states that were kept again")
+    parser.add_argument("--anew", action="store_true", help="only read mels and details off kept states again")
     parser.add_argument("--folder", type=Path, default=texts.CACHE)
     args = parser.parse_args(argv)
     which, of = args.share
@@ -197,11 +197,14 @@ def main(argv: list[str] | None = None) -> int:
     todo, started, total = jobs()[: args.shards], time.monotonic(), 0.0
     for place, (name, draws) in enumerate(todo, 1):
         shard, given = out / name, (states / name).with_suffix(".npy")
-        if place % of != which - 1 or (shard.exists() and not (args.anew and given.exists())):
+        if place % of != which - 1:
+            continue
+        if args.anew:
+            if shard.exists() and given.exists():
+                retell(shard, given, nets)
+                print(f"[{place}/{len(todo)}] told anew after {time.monotonic() - started:.0f} s", flush=True)
             continue
         if shard.exists():
-            retell(shard, given, nets)
-            print(f"[{place}/{len(todo)}] told anew after {time.monotonic() - started:.0f} s", flush=True)
             continue
         takes = [draw() for draw in draws]
         if args.keep_states:
