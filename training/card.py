@@ -163,7 +163,7 @@ def stage_of(run: Path, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("models/nano"))
-    parser.add_argument("--run", type=Path, nargs="+", default=[Path("build/train")], help="the runs, in order")
+    parser.add_argument("--run", type=Path, nargs="*", default=[Path("build/train")], help="the runs, in order, if any")
     parser.add_argument("--finetune", action="store_true", help="it went on from the release before: keep its history")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="what it was trained on, to be told in hours")
     parser.add_argument("--behaviour", type=Path, help="a behaviour report's JSON, whose headline rows the card shows")
@@ -178,12 +178,12 @@ def main(argv: list[str] | None = None) -> int:
     made = [stage_of(run, name) for run, name in zip(args.run, names, strict=True)]
     stages = [old for old in known["stages"] if old["release"].partition(",")[0] != release]
     stages += [stage for stage, _ in made]
-    # the curves are of the longest run that taught everything, if there is one
-    _, progress = max(made, key=lambda one: (one[0]["parts"] != HEARING, int(one[0]["steps"])))
+    if made:  # the curves are of the longest run that taught everything, if there is one
+        _, progress = max(made, key=lambda one: (one[0]["parts"] != HEARING, int(one[0]["steps"])))
+        plot(progress, args.folder)
     notes = known["notes"] + ([args.notes] if args.notes and args.notes not in known["notes"] else [])
     corpus = spoken_hours(args.corpus) or known.get("corpus", {})
     history.write_text(json.dumps({"stages": stages, "notes": notes, "corpus": corpus}, indent=1) + "\n")
-    plot(progress, args.folder)
     if args.behaviour:
         keep_behaviour(args.behaviour, args.folder)
     write(args.folder, stages, "\n\n".join(notes), corpus)

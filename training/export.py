@@ -37,6 +37,25 @@ class Former(NamedTuple):
     share: float
 
 
+class Rules(NamedTuple):
+    """How decisions are made of logits: see ``NanoConfig``."""
+
+    yield_logit: float = 0.0
+    yield_at: float = 0.0
+    yield_keep: float = 0.0
+
+
+LIKELIEST = Rules()
+
+
+def ruled(folder: Path, rules: Rules, release: str = "") -> NanoConfig:
+    """Other rules for the weights of a model folder, chosen on held-out sessions."""
+    config = NanoConfig.load(folder / CONFIG)
+    config = dataclasses.replace(config, release=release or config.release, **rules._asdict())
+    config.save(folder / CONFIG)
+    return config
+
+
 def averaged(weights: dict[str, Tensor], former: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """Each weight between the two. What is learned from a release lies near it, and what lies between them has
     mostly the better of both (Wortsman et al. 2022, arXiv 2109.01903): what is new, and what was forgotten on the way.
@@ -73,7 +92,7 @@ def export(
     checkpoint: Path,
     folder: Path,
     release: str = "",
-    yield_logit: float = 0.0,
+    rules: Rules = LIKELIEST,
     former: Former | None = None,
 ) -> NanoConfig:
     """Export and return the configuration, which names both versions; ``release`` "" keeps the checkpoint's.
@@ -99,7 +118,7 @@ def export(
         config,
         release=release or config.release,
         signs=LISTENING,
-        yield_logit=yield_logit,
+        **rules._asdict(),
         encoder_version=weights_version(encoder),
         backbone_version=backbone_version(backbone),
     )
@@ -120,18 +139,26 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, default=Path("build/train") / LAST)
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--release", default="", help="a new release number")
-    parser.add_argument("--yield-logit", type=float, default=0.0, help="see NanoConfig; chosen on held-out sessions")
+    for name in Rules._fields:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, help="see NanoConfig")
+    parser.add_argument("--only-rules", action="store_true", help="the folder's weights, decided by other rules")
     parser.add_argument("--former", type=Path, help="average with this model folder's weights")
     parser.add_argument("--share", type=float, default=0.5, help="of the former weights")
     args = parser.parse_args(argv)
     if not 0 <= args.share <= 1:
         parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
+    rules = Rules(*(getattr(args, name) for name in Rules._fields))
+    if args.only_rules:
+        if not (args.folder / WEIGHTS).is_file():
+            parser.error(f"--only-rules: {args.folder} is no model folder")
+        print(f"{args.folder}: {ruled(args.folder, rules, args.release).rules}")
+        return 0
     if not args.checkpoint.is_file():
         parser.error(f"--checkpoint {args.checkpoint}: no such file (python -m training.train leaves one)")
     if args.former and not (args.former / WEIGHTS).is_file():
         parser.error(f"--former {args.former}: no model folder")
     former = Former(args.former, args.share) if args.former else None
-    config = export(args.checkpoint, args.folder, args.release, args.yield_logit, former)
+    config = export(args.checkpoint, args.folder, args.release, rules, former)
     print(f"{args.folder}: {config.name}-{config.release}+{config.backbone_version}, {config.encoder_version}")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from services.interaction.nano.awaiting import is_awaited, kinds_of_tasks, likel
 from services.interaction.nano.config import (
     COPY,
     EVENTS,
+    FLOORS,
     HEAR,
     NONE,
     PERIODS_TICKS,
@@ -23,6 +25,7 @@ from services.interaction.nano.config import (
     TASKS,
     NanoConfig,
 )
+from services.interaction.nano.decision import Decider
 from services.interaction.nano.lexicon import WORDS, Lexicon, Search
 from services.interaction.nano.model import (
     CONFIG,
@@ -34,7 +37,7 @@ from services.interaction.nano.model import (
     backbone_version,
 )
 from services.interaction.nano.network import NanoNet, TickInputs, spotting
-from services.interaction.nano.registers import Tokens, fed, moved
+from services.interaction.nano.registers import MAX_DOUBT, Tokens, doubted, fed, moved
 from services.interaction.nano.wording import by_kind, kinds_of_words
 from services.interaction.protocol import Voice
 from tests.model.nano_sessions import SMALL, frames, lexicon_tables, model, network
@@ -200,6 +203,43 @@ def test_a_model_may_have_to_be_surer_that_it_is_interrupted():
         nano.open("a", 0)
         speaking = dataclasses.replace(frames("a", 1)[0], voice=Voice.BUSY)
         assert (nano.step([speaking])[0].floor is Floor.YIELD) == (lean > 0)
+
+
+def yielded(config: NanoConfig, likely: list[float], voice: Voice = Voice.BUSY) -> list[bool]:
+    """In which ticks a model yields that thinks it so likely."""
+    decider, tokens, out = Decider(config, ()), Tokens(), []
+    for share in likely:
+        logits = [math.log(x) for x in (1e-9, 1.0 - share, 1e-9, share)]
+        floor, doubt = decider.floor(voice, tokens, logits)
+        tokens = tokens._replace(doubt=doubt)
+        out.append(FLOORS[floor] == "yield")
+    return out
+
+
+def test_what_speaks_for_yielding_adds_up_while_its_voice_is_heard():
+    patient = dataclasses.replace(SMALL, yield_at=0.8, yield_keep=0.75)
+    assert yielded(SMALL, [0.4, 0.4, 0.4, 0.4, 0.6]) == [False, False, False, False, True], "without: one tick decides"
+    assert yielded(patient, [0.4, 0.4, 0.4]) == [False, False, True]
+    assert yielded(patient, [0.6, 0.001, 0.001, 0.001, 0.4]) == [False] * 5, "it is forgotten"
+    assert yielded(patient, [0.1] * 40) == [False] * 40
+    assert yielded(patient, [0.9, 0.4, 0.4, 0.4]) == [True, False, False, True], "a yield settles it"
+    assert yielded(patient, [0.4] * 5, Voice.SILENT) == [False] * 5, "there is nothing to stop"
+    assert yielded(patient, [0.6], Voice.SILENT) == [True]
+    eager = dataclasses.replace(patient, yield_logit=2.0)
+    assert yielded(eager, [0.4]) == [True], "the logit of a heard voice is leant"
+    assert yielded(eager, [0.4], Voice.SILENT) == [False]
+
+
+def test_doubt_is_a_register_and_part_of_the_models_name():
+    likely = NanoModel(network(dataclasses.replace(SMALL, yield_logit=2.0, yield_at=15.0, yield_keep=1.0)))
+    assert likely.name == NanoModel(network(SMALL)).name + "~y2~d15.1"
+    likely.open("a", 0)
+    speaking = [dataclasses.replace(item, voice=Voice.BUSY) for item in frames("a", 4)]
+    doubts = [Tokens(*likely.step([item])[0].tokens).doubt for item in speaking]
+    assert doubts == sorted(doubts) and 0 < doubts[0] < doubts[-1]
+    assert doubted(MAX_DOUBT, 1.0, 1.0) == MAX_DOUBT
+    with pytest.raises(ValueError, match="not this model's tokens"):
+        likely.decider.check(tuple(Tokens(doubt=MAX_DOUBT + 1)))
 
 
 def test_a_client_is_told_what_the_model_keeps_in_mind():

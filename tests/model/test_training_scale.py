@@ -19,7 +19,7 @@ from services.interaction.nano.network import TickInputs
 from tests.model.nano_sessions import Recorder, frames
 from tests.model.ranks import PLAN, drawn, merged
 from training.checkpoint import BEFORE, LAST, find, read, read_plan
-from training.export import TASK_ROWS, TEXT_ROWS, Former, averaged, export
+from training.export import TASK_ROWS, TEXT_ROWS, Former, Rules, averaged, export, main
 from training.learner import Learner
 from training.run import Run
 from training.sizes import config_of, parameters
@@ -233,3 +233,19 @@ def test_a_checkpoint_of_the_other_optimizer_is_refused(tmp_path):
     other = Run(dataclasses.replace(PLAN, muon=True), config_of("tiny"), tmp_path, tmp_path)
     with pytest.raises(ValueError, match="--resume needs --no-muon"):
         other.resume()
+
+
+def test_other_rules_for_the_same_weights(tmp_path, capsys):
+    run = Run(PLAN, config_of("tiny"), tmp_path, tmp_path)
+    run.save()
+    export(run.checkpoint, tmp_path / "model", rules=Rules(yield_logit=0.5))
+    before = NanoConfig.load(tmp_path / "model" / CONFIG)
+    assert (before.yield_logit, before.yield_at) == (0.5, 0.0)
+    options = ["--yield-logit", "2", "--yield-at", "1", "--yield-keep", "0.6", "--release", "9.9.9"]
+    assert main(["--folder", str(tmp_path / "model"), "--only-rules", *options]) == 0
+    after = NanoConfig.load(tmp_path / "model" / CONFIG)
+    assert after == dataclasses.replace(before, release="9.9.9", yield_logit=2.0, yield_at=1.0, yield_keep=0.6)
+    assert "~y2~d1.0.6" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--folder", str(tmp_path / "nowhere"), "--only-rules"])
+    assert "is no model folder" in capsys.readouterr().err

@@ -81,6 +81,9 @@ class NanoConfig:
     or anything else is decided first, by what each of the three weighs as a whole, and the word then: else silence
     would win wherever it is clear that an answer is due, but not which.
     ``yield_logit`` is added to the logit of yielding: below 0, it must be surer that it is interrupted.
+    ``yield_at``: while its voice is heard, it yields when the likelihoods of yielding add up to this, those of former
+    ticks ``yield_keep`` times less with each (without a voice nothing is added to the logit then); 0: when yielding is
+    the likeliest in one tick.
     ``kinds`` are the user's words that standing tasks wait for, by kind: those of ``CUES``, numbers in their order.
     ``spanish`` has the Spanish of some of the user's words.
     """
@@ -105,6 +108,8 @@ class NanoConfig:
     signs: tuple[str, ...] = ()
     phones_after: int = 0
     yield_logit: float = 0.0
+    yield_at: float = 0.0
+    yield_keep: float = 0.0
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spanish: dict[str, str] = field(default_factory=dict)
 
@@ -114,6 +119,7 @@ class NanoConfig:
         else, and a replay must not take the one for the other."""
         parts = [f"~{self.temperature:g}"] if self.temperature else []
         parts += [f"~y{self.yield_logit:g}"] if self.yield_logit else []
+        parts += [f"~d{self.yield_at:g}.{self.yield_keep:g}"] if self.yield_at else []
         meanings = sorted(self.kinds.items()), sorted(self.spanish.items())
         parts += [f"~k{zlib.crc32(repr(meanings).encode()):08x}"] if self.kinds or self.spanish else []
         return "".join(parts + ([f"~s{zlib.crc32(' '.join(self.signs).encode()):08x}"] if self.signs else []))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from schemas.records import Floor, UserActivity
@@ -17,10 +18,10 @@ from services.interaction.nano.config import (
     NanoConfig,
 )
 from services.interaction.nano.pointing import Pointing
-from services.interaction.nano.registers import AWAITING, LIMITS, Pointed, Tokens, moved, recalled
+from services.interaction.nano.registers import AWAITING, DOUBT_STEPS, LIMITS, Pointed, Tokens, doubted, moved, recalled
 from services.interaction.protocol import StepInput, StepOutput, Voice
 
-_HOLD, _TAKE, _BACKCHANNEL = (FLOORS.index(f) for f in ("hold", "take", "backchannel"))
+_HOLD, _TAKE, _BACKCHANNEL, _YIELD = (FLOORS.index(f) for f in ("hold", "take", "backchannel", "yield"))
 _DELEGATE, _CANCEL, _DROP = (EVENTS.index(e) for e in ("delegate", "cancel", "drop"))
 
 
@@ -44,7 +45,27 @@ class Decider:
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"not this model's tokens: {tokens}")
 
-    def decide(self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = ()) -> StepOutput:
+    def floor(self, voice: Voice, before: Tokens, logits: Sequence[float]) -> tuple[int, int]:
+        """The floor's class by its logits, and the doubt after it.
+
+        While nano's voice is heard, doubt adds up (``NanoConfig.yield_at``): nobody can tell in one tick whether
+        somebody interrupts, and several that are each a little more likely than not to be none may together be one.
+        """
+        adds_up = self._config.yield_at > 0
+        leaning = self._config.yield_logit if voice is not Voice.SILENT or not adds_up else 0.0
+        leant = [logit + leaning * (at == _YIELD) for at, logit in enumerate(logits)]
+        likeliest = max(range(len(FLOORS)), key=leant.__getitem__)
+        if not adds_up or voice is Voice.SILENT:
+            return likeliest, 0
+        weights = [math.exp(logit - leant[likeliest]) for logit in leant]
+        doubt = doubted(before.doubt, weights[_YIELD] / sum(weights), self._config.yield_keep)
+        if doubt >= self._config.yield_at * DOUBT_STEPS:
+            return _YIELD, 0
+        return max((at for at in range(len(FLOORS)) if at != _YIELD), key=leant.__getitem__), doubt
+
+    def decide(
+        self, item: StepInput, before: Tokens, chosen: list[int], written: Sequence[str] = (), doubt: int = 0
+    ) -> StepOutput:
         """Raw choices (of ``note`` and ``listen``: scores) to one consistent decision.
 
         Saying something is taking the floor unless it is a sign of listening, copying needs a word, a busy voice takes
@@ -74,6 +95,7 @@ class Decider:
         known = before.heard < len(self._config.heard_words)
         pointed = Pointed(say, listen if known else 0, self._pointing.counted(chosen_text, text))
         after = moved(before, floor, user, text, event, task, word, trigger, heard, at, pointed)
+        after = after._replace(doubt=doubt)
         return StepOutput(
             floor=Floor(FLOORS[floor]),
             user=UserActivity(USERS[user]),

@@ -48,8 +48,8 @@ ENCODER_WEIGHTS = "encoder.safetensors"
 GPU_ROWS = 64
 VOICE_TABLE = "pending.4.weight"
 NOTHING_YET = Tokens()
-_TEXT, _NOTE, _LISTEN = (Decisions._fields.index(name) for name in ("text", "note", "listen"))
-_HOLD, _YIELD = FLOORS.index("hold"), FLOORS.index("yield")
+_FLOOR, _TEXT, _NOTE, _LISTEN = (Decisions._fields.index(name) for name in ("floor", "text", "note", "listen"))
+_HOLD = FLOORS.index("hold")
 
 
 @contextmanager
@@ -145,8 +145,6 @@ class NanoModel:
         self._sessions: dict[str, _Session] = {}
         self._time = time_table()
         self._kinds = kinds_of_words(config)
-        self._leaning = torch.zeros(len(FLOORS))
-        self._leaning[_YIELD] = config.yield_logit
         self._filler = _Session(capacity, 0, 0, NOTHING_YET)  # its slot is nobody's
         self._biases = [attention.ring_bias() for attention in net.attentions]
         width = config.head_width
@@ -222,7 +220,6 @@ class NanoModel:
         decisions, phones = self._forward(batch, sessions)
         heard = self._hear(batch, sessions, decisions, phones)
         with torch.inference_mode(), one_thread():
-            decisions = decisions._replace(floor=decisions.floor + self._leaning)
             ids = np.stack([d.argmax(dim=-1).squeeze(1).numpy() for d in decisions], axis=1)
             for place, logits in ((_NOTE, decisions.note), (_LISTEN, decisions.listen)):
                 ids[:, place] = [score(found) for found in (logits[:, 0, 1] - logits[:, 0, 0]).tolist()]
@@ -231,8 +228,10 @@ class NanoModel:
         if self.config.temperature:
             self._throw(ids, decisions.text, sessions)
         outputs = []
-        for item, session, chosen, words in zip(batch, sessions, ids.tolist(), heard, strict=True):
-            output = self.decider.decide(item, session.fed, chosen, words)
+        floors = decisions.floor[:, 0].tolist()
+        for item, session, chosen, floor, words in zip(batch, sessions, ids.tolist(), floors, heard, strict=True):
+            chosen[_FLOOR], doubt = self.decider.floor(item.voice, session.fed, floor)
+            output = self.decider.decide(item, session.fed, chosen, words, doubt)
             session.fed = Tokens(*output.tokens)
             outputs.append(output)
         return outputs

@@ -38,6 +38,8 @@ SECONDS = MAX_TICKS // TICKS_PER_SECOND + 1
 MAX_LIKELY = 127
 _STEPS = 8  # of a score, in a logit
 _LIKELY_FROM = -8.0  # the logit that scores 0
+MAX_DOUBT = 1023
+DOUBT_STEPS = 64  # of doubt, in a tick in which yielding is certain
 SETTLING_TICKS = 8  # after an order in which its last words are still written down: it may be thought over
 FORGETTING_TICKS = 15  # of silence: longer than a pause in an order, so what was said before is no part of the next
 LAST_PLACE, TASK_PLACE, WORD_PLACE, AGE_PLACE, HEARD_PLACE, TRIGGER_PLACE = 4, 6, 7, 8, -2, -1  # in what is fed
@@ -70,10 +72,15 @@ class Tokens(NamedTuple):
     await_score: int = 0
     settling: int = 0  # ticks since the task was set, up to ``SETTLING_TICKS``
     counted: int = 0  # the number that it counted last since then, or lately where no task stands
+    doubt: int = 0  # how much speaks for yielding, of this tick and those before: see ``doubted``
 
 
 LIMITS = Tokens(0, 0, 0, 0, 0, MAX_SINCE + 1, len(TASKS), 0, *(MAX_TICKS + 1,) * 3, 0, 0, 0, 0)._replace(
-    say_score=MAX_LIKELY + 1, await_score=MAX_LIKELY + 1, settling=SETTLING_TICKS + 1, counted=len(NUMBERS) + 1
+    say_score=MAX_LIKELY + 1,
+    await_score=MAX_LIKELY + 1,
+    settling=SETTLING_TICKS + 1,
+    counted=len(NUMBERS) + 1,
+    doubt=MAX_DOUBT + 1,
 )
 """Exclusive upper bounds of what does not depend on vocabularies."""
 
@@ -93,6 +100,12 @@ NOTHING_POINTED = Pointed()
 def score(logit: float) -> int:
     """A likelihood as a whole number, 0 to ``MAX_LIKELY``, for registers are whole numbers."""
     return max(0, min(MAX_LIKELY, round((logit - _LIKELY_FROM) * _STEPS)))
+
+
+def doubted(before: int, likely: float, keep: float) -> int:
+    """How much speaks for yielding, in ``DOUBT_STEPS`` of a certain tick: what the model thinks ``likely`` now
+    and, less with every tick, what it thought before. A whole number, as registers are."""
+    return min(MAX_DOUBT, int(before * keep) + round(likely * DOUBT_STEPS))
 
 
 def recalled(before: Tokens) -> int:
