@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from schemas.records import Manner
-from services.interaction.speech.config import DETAILS, DETAILS_PLACE, F0_PLACE, MELS, VOICED_PLACE
-from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
+from services.interaction.speech.config import DETAILS, DETAILS_PLACE, F0_PLACE, HOP, MELS, VOICED_PLACE
+from services.interaction.speech.vocoder import MEL_SCALE, SILENCE, Vocoder
 from training import kokoro
 from training.speech import details, mels, sketches, teacher, texts, tiny, vocoder
-from training.speech.data import example, read
+from training.speech.data import LEVEL, example, read
 from training.speech.loop import Plan
 from training.speech.manner_texts import Job
 from training.speech.pairs import GIVEN
@@ -38,7 +38,9 @@ def nets():
 
 def untrained():
     torch.manual_seed(1)
-    return sketches.Readers(mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval())
+    return sketches.Readers(
+        mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval(), Vocoder(tiny.config()).eval()
+    )
 
 
 def test_mels_are_learned_from_states(folder):
@@ -79,6 +81,26 @@ def test_every_sketch_has_the_level_of_its_manner(nets, level_db):
     assert drawn.min() >= SILENCE
 
 
+@pytest.mark.parametrize("softer_db", [0.0, 3.0])
+def test_a_sketch_in_a_manner_is_as_loud_as_it_is_sung(monkeypatch, nets, softer_db):
+    """By a vocoder that sings blurred mels more softly than they are."""
+    rng = np.random.default_rng(0)
+
+    def softly(vocoder, features):
+        rms = LEVEL * np.exp(mels.loudness(features[:, :MELS]) - sketches.LOUDNESS) * 10 ** (-softer_db / 20)
+        return (rms * rng.standard_normal(len(features) * HOP)).astype(np.float32)
+
+    monkeypatch.setattr(sketches, "sung", softly)
+    take = dataclasses.replace(tiny.imagined(tiny.hum(TEXTS[0], teacher.VOICES[0])), level_db=4.0)
+    plain = sketches.features(take, nets, 4, len(take.f0) - 4)
+    warning = sketches.features(
+        dataclasses.replace(take, manners=(Manner.WARNING,) * 3), nets, 4, len(take.f0) - 4
+    )
+    louder_db = (mels.loudness(warning[:, :MELS]) - mels.loudness(plain[:, :MELS])) * 20 / np.log(10.0)
+    assert louder_db == pytest.approx(softer_db, abs=0.4)
+    assert (warning[:, F0_PLACE:] == plain[:, F0_PLACE:]).all()
+
+
 def test_effort_brightens_what_lies_above_two_kilohertz():
     nets = untrained()
     torch.nn.init.zeros_(nets.mels.stack.leave.weight)  # a flat spectrum, which is nowhere cut off at the floor
@@ -109,7 +131,9 @@ def test_other_networks_tell_a_shard_anew_from_kept_states(tmp_path, nets):
     murmured = dataclasses.replace(tiny.imagined(tiny.murmured(hums[0])), level_db=-6.0, bright_db=-4.0)
     takes = [murmured, *(tiny.imagined(one) for one in hums[1:])]
     torch.manual_seed(2)
-    others = sketches.Readers(mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval())
+    others = sketches.Readers(
+        mels.MelNet(tiny.MELS_SIZE).eval(), details.DetailNet(tiny.DETAILS_SIZE).eval(), nets.vocoder
+    )
     shard, states, wanted = tmp_path / "0000.npz", tmp_path / "0000.npy", tmp_path / "other.npz"
     sketches.save_shard(shard, [sketches.example(take, nets) for take in takes])
     sketches.save_states(states, takes)
@@ -175,7 +199,7 @@ def test_weights_are_kept_in_half_precision_and_loaded_again(tmp_path, nets):
         mels.load(tmp_path / "mels.safetensors", tiny.MELS_SIZE),
         details.load(tmp_path / "details.safetensors", tiny.DETAILS_SIZE),
     )
-    for net, read_again in zip(nets, again, strict=True):
+    for net, read_again in zip((nets.mels, nets.details), again, strict=True):
         for name, tensor in net.state_dict().items():
             assert torch.allclose(read_again.state_dict()[name], tensor, atol=2e-3, rtol=2e-3)
 

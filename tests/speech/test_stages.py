@@ -13,6 +13,7 @@ from tests.speech.voices import SMALL, networks, speaker
 from training.speech import evaluate, head, stages, tiny
 from training.speech.data import example
 from training.speech.listen import pieces
+from training.speech.singing import sung
 from training.speech.synth import Raw
 
 
@@ -34,7 +35,7 @@ def test_no_sentence_to_develop_with_is_one_of_the_reports(monkeypatch):
 
 def test_what_the_vocoder_sings_is_as_long_as_what_it_was_given():
     one = taken("hello there", "af_heart")
-    assert len(stages.sung(networks()[1], one)) == len(one.features) * HOP
+    assert len(sung(networks()[1], one.features)) == len(one.features) * HOP
 
 
 @pytest.mark.parametrize("knows", [True, False])

@@ -26,14 +26,19 @@ import torch
 
 from schemas.records import Manner
 from services.interaction.speech.config import DETAILS_PLACE, F0_PLACE, FEATURES, MELS, VOICED_PLACE
-from services.interaction.speech.vocoder import MEL_SCALE, SILENCE
+from services.interaction.speech.speaker import Speaker
+from services.interaction.speech.vocoder import MEL_SCALE, SILENCE, Vocoder
 from training.speech import details, manner_texts, manners, mels, teacher, texts
-from training.speech.data import Example, manners_of, pitch, seconds, trimmed
+from training.speech.data import LEVEL, Example, level, manners_of, pitch, seconds, trimmed
 from training.speech.details import DetailNet
+from training.speech.export import MODEL, vocoder_of
+from training.speech.loop import trained
 from training.speech.mels import MelNet, amplitudes, loudness
 from training.speech.pairs import inputs
+from training.speech.singing import sung
 from training.speech.states import Sketch, in_manner, sketch
 from training.speech.synth import share
+from training.speech.vocoder import config
 
 SHARD = 256
 ASSISTANT = 4000  # sentences with numbers and names
@@ -62,10 +67,11 @@ def plan(seed: int = 0) -> list[tuple[str, str]]:
 
 
 class Readers(NamedTuple):
-    """What is read off the teacher's states."""
+    """What reads mels and details off the teacher's states, and sings them."""
 
     mels: MelNet
     details: DetailNet
+    vocoder: Vocoder
 
 
 @torch.inference_mode()
@@ -77,6 +83,14 @@ def _mels(given: Floats, nets: Readers, level_db: float, bright_db: float) -> Fl
     return told
 
 
+def _as_loud_as_sung(features: Floats, nets: Readers, level_db: float) -> None:
+    """Bring the mels of a sketch in a manner to where their *sound* has the manner's level. F0 is bent there, mels are
+    read with blurred harmonics, and what is blurred is sung more softly than it is loud: by 1 to 3 dB."""
+    sound = sung(nets.vocoder, features)
+    lacking = LEVEL * 10 ** (level_db / 20) / max(level(sound), 1e-4)
+    features[:, :MELS] = np.maximum(features[:, :MELS] + np.float32(np.log(lacking) / MEL_SCALE), np.float32(SILENCE))
+
+
 def features(take: Sketch, nets: Readers, first: int, last: int) -> Floats:
     """``[last - first, FEATURES]`` of a sketch as ``data.features`` has them of a take with sound, and its details."""
     given = inputs(take)[first:last]
@@ -86,6 +100,8 @@ def features(take: Sketch, nets: Readers, first: int, last: int) -> Floats:
     out = np.zeros((last - first, FEATURES), dtype=np.float32)
     out[:, :MELS], out[:, F0_PLACE], out[:, VOICED_PLACE] = heard, np.append(log[1:], log[-1:]), voiced
     out[:, DETAILS_PLACE:] = details.details(nets.details, given)
+    if take.manners:
+        _as_loud_as_sung(out, nets, take.level_db)
     return out
 
 
@@ -110,6 +126,8 @@ def retold(one: Example, given: Floats, nets: Readers) -> Example:
     drawn = one.features.copy()
     drawn[:, :MELS] = _mels(given, nets, delivery.level_db, delivery.bright_db)
     drawn[:, DETAILS_PLACE:] = details.details(nets.details, given)
+    if one.manners.any():
+        _as_loud_as_sung(drawn, nets, delivery.level_db)
     return dataclasses.replace(one, features=drawn)
 
 
@@ -165,8 +183,15 @@ def save_states(path: Path, takes: list[Sketch]) -> None:
 def readers(folder: Path) -> Readers:
     """Those that were trained in a folder, or else those that are kept."""
     heard, fine = folder / "mels.safetensors", folder / "vocoder.safetensors"
+    if fine.exists():
+        vocoder = Vocoder(config())
+        vocoder.load_state_dict(vocoder_of(trained(fine)))
+    else:
+        vocoder = Speaker.load(MODEL)._vocoder
     return Readers(
-        mels.load(heard if heard.exists() else mels.KEPT), details.load(fine if fine.exists() else details.KEPT)
+        mels.load(heard if heard.exists() else mels.KEPT),
+        details.load(fine if fine.exists() else details.KEPT),
+        vocoder.eval(),
     )
 
 

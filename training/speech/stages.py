@@ -7,7 +7,6 @@ chosen by them, so that the report's sentences stay new to every choice.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -17,14 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional as F
 
 from schemas.ticks import OUTPUT_SAMPLES
 from services.interaction.protocol import SayInput
-from services.interaction.speech.config import DELAY_FRAMES, DETAILS_PLACE, HOP, TICK_FRAMES
+from services.interaction.speech.config import DETAILS_PLACE
 from services.interaction.speech.speaker import Speaker
-from services.interaction.speech.vocoder import Vocoder
 from training.speech import details, teacher
 from training.speech.data import Example
 from training.speech.evaluate import Judged, by_teacher, by_voice, held_out_lines, misheard, row, shared_out
@@ -32,6 +28,7 @@ from training.speech.export import MODEL
 from training.speech.listen import surprise
 from training.speech.pairs import joined
 from training.speech.saying import say
+from training.speech.singing import sung
 from training.speech.states import sketch
 from training.speech.synth import Raw
 from training.speech.texts import CACHE
@@ -64,17 +61,6 @@ def taken(text: str, voice: str) -> Example:
     return details.told(_reader(), joined(sketch(text, voice), raw))
 
 
-@torch.inference_mode()
-def sung(vocoder: Vocoder, one: Example) -> Floats:
-    """An example's features as the vocoder sings them."""
-    features = torch.from_numpy(one.features)[None]
-    frames = features.shape[1] + DELAY_FRAMES
-    padded = F.pad(features, (0, 0, 0, -frames % TICK_FRAMES + DELAY_FRAMES), mode="replicate")
-    sound, _ = vocoder.advance(padded, vocoder.empty(1))
-    made: Floats = sound[0, DELAY_FRAMES * HOP : frames * HOP].numpy()
-    return made
-
-
 def at_once(speaker: Speaker, text: str, voice: str) -> Floats:
     """The text known as a whole before the first sound."""
     speaker.open("whole", voice)
@@ -95,7 +81,7 @@ def stages(speaker: Speaker) -> dict[str, Stage]:
         features = one.features.copy()
         if not speaker.config.details:  # weights of before would make of them what chance has left there
             features[:, DETAILS_PLACE:] = 0.0
-        return sung(vocoder, dataclasses.replace(one, features=features))
+        return sung(vocoder, features)
 
     return {
         "teacher": by_teacher,

@@ -86,6 +86,7 @@ def sketched(folder: Path, takes: list[teacher.Take], plan: Plan) -> None:
     nets = sketches.Readers(
         mels.load(folder / "mels.safetensors", MELS_SIZE),
         details.load(folder / "vocoder.safetensors", DETAILS_SIZE),
+        singer.vocoder.eval(),
     )
     (folder / "sketches").mkdir(exist_ok=True)
     sketches.save_shard(folder / "sketches/0000.npz", [sketches.example(imagined(take), nets) for take in takes])
