@@ -166,7 +166,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, nargs="*", default=[Path("build/train")], help="the runs, in order, if any")
     parser.add_argument("--finetune", action="store_true", help="it went on from the release before: keep its history")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="what it was trained on, to be told in hours")
-    parser.add_argument("--behaviour", type=Path, help="a behaviour report's JSON, whose headline rows the card shows")
+    parser.add_argument(
+        "--behaviour",
+        type=Path,
+        nargs="+",
+        help="behaviour reports' JSON whose headline rows the card shows: each model's of the first that has it",
+    )
     parser.add_argument("--notes", default="", help="sentences about this run, added to those before")
     args = parser.parse_args(argv)
     history = args.folder / HISTORY

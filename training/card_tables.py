@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,20 @@ def behaviour_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def keep_behaviour(report: Path, folder: Path) -> None:
-    """Keep a report's headline rows beside the weights."""
-    raw = json.loads(report.read_text())
-    rows = [row for row in raw["rows"] if row["metric"] in SHOWN]
-    made = f"Made {raw['made']} by `{raw['command']}`; 95 % intervals and all else are in the report."
+_ELSE = "; 95 % intervals and all else are in the report."
+
+
+def keep_behaviour(reports: Sequence[Path], folder: Path) -> None:
+    """Keep the headline rows of reports beside the weights; those of each model are the first report's that has it.
+    What was kept so of a release before is a report, too."""
+    rows: list[dict[str, Any]] = []
+    said = []
+    for report in reports:
+        raw = json.loads(report.read_text())
+        known = {row["model"] for row in rows}
+        new = [row for row in raw["rows"] if row["metric"] in SHOWN and row["model"] not in known]
+        made = f"Made {raw['made']} by `{raw['command']}`" if "command" in raw else raw["made"].removesuffix(_ELSE)
+        said.append(f"{', '.join(dict.fromkeys(row['model'] for row in new))}: {made}" if len(reports) > 1 else made)
+        rows += new
+    made = "; ".join(said) + _ELSE
     (folder / BEHAVIOUR).write_text(json.dumps({"made": made, "rows": rows}, indent=1) + "\n")

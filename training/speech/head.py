@@ -30,8 +30,8 @@ from training.speech.vocoder import config
 NOTHING_KNOWN, NEXT_KNOWN = 0.10, 0.25  # of a word's following text; else all of it
 WORD_BY_WORD, ALL_AT_ONCE = 0.6, 0.1  # of the sentences: text known as when it is served; else as drawn above
 EDGES, DETAILED = 1.0, 1.0  # weights of the mels' steps, and of details
-FAVOURED = {"am_fenrir": 2.0}  # voices that are learned from more often than others: those that are misheard most
-MANNERED = 15.0  # so often is a take in a manner learned from instead of once: there are few
+FAVOURED = {"am_fenrir": 1.6}  # voices that are learned from more often than others: those that are misheard most
+MANNERED = 5.0  # so often is a take in a manner learned from instead of once: there are few
 _MASKS = 1 << 22
 Ints = npt.NDArray[np.int64]
 

@@ -53,7 +53,7 @@ class SpeechConfig:
     vocoder: StackSize = StackSize(192, 576, 8, 7)
     details: bool = False
     name: str = "speech"
-    release: str = "0.5.0"
+    release: str = "0.6.0"
     version: str = ""
 
     def save(self, path: Path) -> None:
