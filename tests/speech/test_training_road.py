@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -13,7 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from schemas.records import Manner
-from services.interaction.speech.config import DELAY_FRAMES, FEATURES, HOP, RATE_HZ, VOICED_PLACE, StackSize
+from services.interaction.speech.config import (
+    DELAY_FRAMES,
+    FEATURES,
+    HOP,
+    RATE_HZ,
+    VOICED_PLACE,
+    SpeechConfig,
+    StackSize,
+)
 from services.interaction.speech.head import SpeechHead
 from services.interaction.speech.layers import Stack
 from services.interaction.speech.speaker import Speaker
@@ -247,3 +256,19 @@ def test_more_blocks_than_a_release_has_change_nothing_at_first(tmp_path):
     assert torch.equal(new.filter(values), old.filter(values))
     with pytest.raises(RuntimeError):
         begin_from(Vocoder(tiny.config()), tmp_path / "speech.safetensors", "head")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_releases_vocoder_keeps_its_size_beside_a_head_that_was_trained(folder, tmp_path, knows):
+    """Whatever is the default by now."""
+    shutil.copytree(folder / "model", tmp_path / "model")
+    dataclasses.replace(SpeechConfig.load(tmp_path / "model" / "config.json"), details=knows).save(
+        tmp_path / "model" / "config.json"
+    )
+    (tmp_path / "trained").mkdir()
+    shutil.copy(folder / "head.safetensors", tmp_path / "trained")
+    newer = dataclasses.replace(tiny.config(), vocoder=StackSize(32, 64, 5, 7))
+    release = tmp_path / "model" / "speech.safetensors"
+    made = export(tmp_path / "trained", tmp_path / "model", newer, release=release)
+    assert (made.vocoder, made.details) == (tiny.config().vocoder, knows)
+    say(Speaker.load(tmp_path / "model"), ticks("hello"))

@@ -41,12 +41,16 @@ def export(
         FileNotFoundError: a part has not been trained, and there is no release to take it from.
         KeyError: a share of a head is to be kept that the release does not have.
     """
+    sizes = sizes or config()
     known = load_file(release) if release else {}
     tensors = {name: t.clone() for name, t in known.items()}  # the file may be the one that is written
     for part in PARTS:
         tuned = checkpoints / "tuned.safetensors"
         path = tuned if part == "vocoder" and tuned.exists() else checkpoints / f"{part}.safetensors"
         if release and not path.exists():
+            if part == "vocoder":  # of its own size, and knowing details or not
+                before = SpeechConfig.load(release.parent / CONFIG)
+                sizes = dataclasses.replace(sizes, vocoder=before.vocoder, details=before.details)
             continue
         weights = trained(path)
         if part == "vocoder" and path != tuned:
@@ -61,7 +65,7 @@ def export(
     (folder / WEIGHTS).chmod(0o644)
     if not (folder / LEXICON).exists():
         lexicon.build(folder / LEXICON)
-    return _named(folder, sizes or config())
+    return _named(folder, sizes)
 
 
 def vocoder_of(weights: dict[str, Tensor]) -> dict[str, Tensor]:
