@@ -20,6 +20,7 @@ from services.encoder.model import weights_version
 from services.interaction.nano.config import NanoConfig
 from services.interaction.nano.lexicon import TABLES, WORDS
 from services.interaction.nano.model import CONFIG, WEIGHTS, backbone_version
+from services.interaction.nano.registers import DOUBT_STEPS, MAX_DOUBT, reachable
 from training.checkpoint import LAST, read
 from training.graft import GROWN, ROWS, SILENT
 from training.learner import Learner
@@ -148,6 +149,8 @@ def main(argv: list[str] | None = None) -> int:
     if not 0 <= args.share <= 1:
         parser.error(f"--share {args.share:g}: a share lies between 0 and 1")
     rules = Rules(*(getattr(args, name) for name in Rules._fields))
+    if not reachable(rules.yield_at, rules.yield_keep):
+        parser.error(f"--yield-at lies between 0 and {MAX_DOUBT // DOUBT_STEPS}, --yield-keep between 0 and 1")
     if args.only_rules:
         if not (args.folder / WEIGHTS).is_file():
             parser.error(f"--only-rules: {args.folder} is no model folder")

@@ -249,3 +249,6 @@ def test_other_rules_for_the_same_weights(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--folder", str(tmp_path / "nowhere"), "--only-rules"])
     assert "is no model folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--folder", str(tmp_path / "model"), "--only-rules", "--yield-at", "20"])
+    assert "--yield-at lies between 0 and 15" in capsys.readouterr().err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from schemas.records import Manner
-from services.interaction.speech.config import DETAILS, DETAILS_PLACE, F0_PLACE, HOP, MELS, VOICED_PLACE
+from services.interaction.speech.config import DETAILS, DETAILS_PLACE, F0_PLACE, HOP, MELS, VOICED_PLACE, SpeechConfig
 from services.interaction.speech.vocoder import MEL_SCALE, SILENCE, Vocoder
 from training import kokoro
 from training.speech import details, mels, sketches, teacher, texts, tiny, vocoder
@@ -147,6 +148,18 @@ def test_other_networks_tell_a_shard_anew_from_kept_states(tmp_path, nets):
     np.save(states, np.load(states)[1:])
     with pytest.raises(ValueError, match="frames"):
         sketches.retell(shard, states, others)
+
+
+def test_nothing_can_be_told_anew_where_no_states_were_kept(folder, capsys):
+    with pytest.raises(SystemExit):
+        sketches.main(["--anew", "--folder", str(folder)])
+    assert "no states" in capsys.readouterr().err
+    assert not (folder / "states").exists()
+
+
+def test_a_folder_without_networks_is_read_by_those_of_the_release(tmp_path):
+    kept = sketches.readers(tmp_path)
+    assert kept.vocoder.filter.size == SpeechConfig.load(Path("models/speech/config.json")).vocoder
 
 
 def test_what_a_manner_adds_to_the_sound_is_not_in_the_states(folder):

@@ -216,9 +216,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     which, of = args.share
     torch.set_num_threads(1)
-    out, states, nets = args.folder / "sketches", args.folder / "states", readers(args.folder)
-    out.mkdir(parents=True, exist_ok=True)
-    states.mkdir(exist_ok=True)
+    out, states = args.folder / "sketches", args.folder / "states"
+    if args.anew and not states.is_dir():
+        parser.error(f"--anew: {args.folder} has no states; sketch with --keep-states")
+    nets = readers(args.folder)
+    for folder in (out, states) if args.keep_states else (out,):
+        folder.mkdir(parents=True, exist_ok=True)
     todo, started, total = jobs()[: args.shards], time.monotonic(), 0.0
     for place, (name, draws) in enumerate(todo, 1):
         shard, given = out / name, (states / name).with_suffix(".npy")

@@ -81,16 +81,18 @@ def stopped_after(take: teacher.Take, count: int) -> npt.NDArray[np.float32]:
 def cut(text: str, voice: str) -> dict[str, str]:
     """One broken line as it stands in the file: what was said of it, after a word drawn by its name, and heard."""
     tokens = text.split()
-    count = random.Random(f"{voice}/{text}").randint(min(FEWEST, len(tokens)), max(FEWEST, len(tokens) - 1))
+    count = random.Random(f"{voice}/{text}").randint(FEWEST, len(tokens) - 1)
     said = plain_words(" ".join(tokens[:count]))
     got = heard(stopped_after(teacher.speak(text, voice), count), said)
     return {"voice": voice, "text": text, "said": " ".join(said), "heard": " ".join(got)}
 
 
 def kept_cuts(path: Path, lines: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Those of the file, if they are of these lines."""
-    known: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8")).get("cuts", []) if path.exists() else []
-    return known if [(one["text"], one["voice"]) for one in known] == list(lines) else []
+    """Those of the file, if they are of these lines and were heard by this recogniser; else none."""
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known: list[dict[str, str]] = made.get("cuts", [])
+    alike = [(one["text"], one["voice"]) for one in known] == list(lines)
+    return known if alike and made["recogniser"] == recogniser().name else []
 
 
 def write(

@@ -36,8 +36,9 @@ def _score(
         return
     if kind is LineKind.INTERRUPTION:
         yield from interruption(spoken, judge)
-        if spoken.stop is not None and (theirs_ended := cuts.get((spoken.voice, spoken.text))) is not None:
-            said, got = theirs_ended.said.split(), theirs_ended.heard.split()
+        cut = cuts.get((spoken.voice, spoken.text))
+        if spoken.stop is not None and cut is not None:
+            said, got = cut.said.split(), cut.heard.split()
             yield _see("interrupt_last_word_teacher", spoken, same_last(said, got))
             yield _see("interrupt_last_word_near_teacher", spoken, near_last(said, got))
         return

@@ -48,8 +48,8 @@ class Decider:
     def floor(self, voice: Voice, before: Tokens, logits: Sequence[float]) -> tuple[int, int]:
         """The floor's class by its logits, and the doubt after it.
 
-        While nano's voice is heard, doubt adds up (``NanoConfig.yield_at``): nobody can tell in one tick whether
-        somebody interrupts, and several that are each a little more likely than not to be none may together be one.
+        While nano's voice is heard, doubt adds up (``NanoConfig.yield_at``): no single tick of an interruption may look
+        more like one than not, but it goes on.
         """
         adds_up = self._config.yield_at > 0
         leaning = self._config.yield_logit if voice is not Voice.SILENT or not adds_up else 0.0

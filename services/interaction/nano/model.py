@@ -36,6 +36,7 @@ from services.interaction.nano.registers import (
     Tokens,
     fed,
     moved,
+    reachable,
     score,
 )
 from services.interaction.nano.wording import by_kind, kinds_of_words
@@ -124,6 +125,8 @@ class NanoModel:
         config = net.config
         if config.temperature < 0:
             raise ValueError(f"temperature {config.temperature} is negative")
+        if not reachable(config.yield_at, config.yield_keep):
+            raise ValueError(f"it can't yield by yield_at {config.yield_at:g}, yield_keep {config.yield_keep:g}")
         self.name = f"{config.name}-{config.release}+{config.backbone_version}"
         self.lexicon = lexicon
         if lexicon is not None:

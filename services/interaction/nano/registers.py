@@ -108,6 +108,11 @@ def doubted(before: int, likely: float, keep: float) -> int:
     return min(MAX_DOUBT, int(before * keep) + round(likely * DOUBT_STEPS))
 
 
+def reachable(at: float, keep: float) -> bool:
+    """Whether doubt can come to ``at`` certain ticks and is forgotten again."""
+    return 0 <= at <= MAX_DOUBT / DOUBT_STEPS and 0 <= keep <= 1
+
+
 def recalled(before: Tokens) -> int:
     """The text id of the standing task's word: one of its own, ``RECALL`` for one of the user's, ``NONE`` for none."""
     if before.word == USERS_WORD:
