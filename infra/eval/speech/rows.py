@@ -29,9 +29,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("interrupt_last_word", ROW, "share", How.RATE, 1,
            says="the assistant's last word in the shared context is the last that Whisper hears"),
     Metric("interrupt_last_word_teacher", ROW, "share", How.RATE,
-           says="the teacher's: of its sound of these lines, ended behind a word, that is the last one heard"),
+           says="of the teacher's sound of these lines, ended behind a word: that one is the last that Whisper hears"),
     Metric("interrupt_last_word_near", ROW, "share", How.RATE, 1, says="the same, or one of the two has a word more"),
-    Metric("interrupt_last_word_near_teacher", ROW, "share", How.RATE, says="the teacher's, so"),
+    Metric("interrupt_last_word_near_teacher", ROW, "share", How.RATE, says="the same, or one has a word more"),
 )  # fmt: skip
 COST = Metric(RTF, ROW, "cores", How.P50, -1, target=0.04, says="cores a speaking session keeps busy, head and vocoder")
 
